@@ -1,0 +1,178 @@
+// index.d.ts — the whole surface of the native addon. addon/addon.cpp lists the same names in the same order.
+//
+// JavaScript holds handles, bytes stay native: what crosses is token ids, counts and options. Every rejected promise and
+// thrown error carries `code` (one of engine/protocol.ts) and `where`. A call after dispose() throws "disposed"; a second
+// long call on a memory while one runs throws "busy".
+
+/** One tensor as the GGUF header describes it. C++ checks it again against the file and the geometry. */
+export interface TensorEntry {
+  name: string;
+  /** GGUF type number. */
+  type: number;
+  /** Dimensions in GGUF's order: columns first. */
+  shape: number[];
+  /** Byte offset from the beginning of the file. */
+  offset: number;
+}
+
+export interface RopeScaling {
+  /** YaRN (arXiv:2309.00071): how many times the trained length. 1 means none. */
+  factor: number;
+  /** Trained length in tokens. */
+  originalContext: number;
+}
+
+/** What the engine must know of a model, from GGUF metadata. */
+export interface Geometry {
+  architecture: "llama" | "qwen2";
+  layers: number;
+  heads: number;
+  kvHeads: number;
+  headSize: number;
+  embedding: number;
+  feedForward: number;
+  vocabulary: number;
+  /** Trained context length in tokens. */
+  context: number;
+  normEpsilon: number;
+  ropeBase: number;
+}
+
+export interface OpenOptions {
+  path: string;
+  geometry: Geometry;
+  tensors: TensorEntry[];
+  /** Threads of an op's loops; 0: one per physical core. */
+  threads: number;
+  /** "auto" or one of Machine.cpuBackends. */
+  cpu: string;
+}
+
+export interface Machine {
+  /** Backends that this processor can run, best first: "avx512-vnni", "avx2", "plain". */
+  cpuBackends: string[];
+  cpuName: string;
+  cores: number;
+  memoryBytes: number;
+  availableBytes: number;
+}
+
+export interface MemoryOptions {
+  /** Pages of 16 tokens that the memory can hold. */
+  pages: number;
+  summary: "mean-spread" | "min-max";
+  rope: RopeScaling;
+}
+
+/** Where a document lies. */
+export interface DocumentSpan {
+  tokens: number;
+  pages: number;
+  /** Position of its first token. */
+  position: number;
+}
+
+export interface Sampling {
+  /** 0: greedy. */
+  temperature: number;
+  /** 0: off. */
+  topK: number;
+  topP: number;
+  minP: number;
+  /** 1: off; applied to the tokens of the answer so far. */
+  repeatPenalty: number;
+  seed: number;
+}
+
+export interface Selection {
+  /** Tokens' worth of pages a KV head attends to; 0: dense. */
+  pageBudget: number;
+  vote: "softmax" | "max" | "per-head";
+  /** c in mean + c·spread. */
+  spreadFactor: number;
+  sinkPages: number;
+  recentPages: number;
+  /** First layers that stay dense. */
+  denseLayers: number;
+  /** Runs score and select even where every page fits the budget. For tests. */
+  force: boolean;
+}
+
+export interface GenerateOptions {
+  maxTokens: number;
+  sampling: Sampling;
+  selection: Selection;
+  stopTokens: number[];
+  /** Return the attention mass of each page, summed over layers, KV heads and tokens. */
+  pageMass: boolean;
+  /** Token ids of the answer, forced instead of sampled (teacher forcing); their log-probabilities come back. */
+  forced?: Int32Array;
+  /** With `forced`: also return the logits of every step. */
+  logits?: boolean;
+}
+
+export interface GenerateResult {
+  tokens: Int32Array;
+  stop: "stop-token" | "length" | "cancelled" | "full";
+  seconds: number;
+  /** Head's pages scored, chosen by selection, and attended to, over all layers, lists and steps. */
+  pagesScored: number;
+  pagesSelected: number;
+  pagesAttended: number;
+  /** Pages that dense attention would have attended to. */
+  pagesTotal: number;
+  /** [pages of the memory, in order of the list], or null. */
+  pageMass: Float32Array | null;
+  /** Natural-log probability of each token of `tokens` under the unmodified distribution. */
+  logProbabilities: Float32Array;
+  /** [steps, vocabulary], or null. */
+  logits: Float32Array | null;
+}
+
+export interface ModelInfo {
+  backend: string;
+  threads: number;
+  /** Bytes of packed weights. */
+  weightBytes: number;
+  /** Bytes of keys, values and summaries of one page. */
+  pageBytes: number;
+}
+
+/** Weights, read once and packed. */
+export declare class Model {
+  private constructor();
+  readonly info: ModelInfo;
+  dispose(): void;
+}
+
+/** An ordered list of documents on pages of their own. */
+export declare class Memory {
+  constructor(model: Model, options: MemoryOptions);
+  readonly documents: DocumentSpan[];
+  readonly tokens: number;
+  readonly pages: number;
+  readonly freePages: number;
+  /**
+   * Prefills one chunk at the end of the memory. `starts` holds the indices of `tokens` where a new document begins (on a page
+   * of its own), ascending; tokens before the first start continue the last document. On failure or cancel the memory is as
+   * before the call ("cancelled").
+   */
+  append(tokens: Int32Array, starts: Int32Array): Promise<void>;
+  /** Drops the documents from index `count` on, and of the last kept one the tokens from `tokens` on, if given. */
+  truncate(count: number, tokens?: number): void;
+  /**
+   * Decodes after the last token appended, which must have been given by the latest append or generate. The tokens of the
+   * answer continue the last document; the last one sampled is returned but not yet part of the memory.
+   */
+  generate(options: GenerateOptions, onTokens: (tokens: Int32Array) => void): Promise<GenerateResult>;
+  /** Log-probabilities after teacher forcing a chunk like append: [tokens, vocabulary] logits. The memory grows by it. */
+  appendWithLogits(tokens: Int32Array, starts: Int32Array): Promise<Float32Array>;
+  /** Stops the call under way at the next task of an op; it rejects with or reports "cancelled". */
+  cancel(): void;
+  /** SHA-like 64-bit digest, in hex, of the bits of all keys and values in list order. For tests. */
+  digest(): string;
+  dispose(): void;
+}
+
+export declare function machine(): Machine;
+export declare function openModel(options: OpenOptions): Promise<Model>;

@@ -1,0 +1,81 @@
+// memory.h — an ordered list of documents on pages of their own, with keys, values and summaries of every layer.
+//
+// Knows where each token lies; computes nothing. A chunk is planned (`plan_append` gives every token its place), then
+// filled by the forward pass, then kept or taken back (`roll_back`), so that a cancelled chunk leaves no trace.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "native/core/aligned_buffer.h"
+#include "native/kernels/ops.h"
+#include "native/model/model.h"
+
+namespace quire {
+
+// Consecutive tokens that begin on a page of their own.
+struct Document {
+  int64_t first_page = 0;  // index in the memory's list
+  int64_t tokens = 0;
+  int64_t position = 0;    // of its first token
+};
+
+// Where the tokens of one chunk go, and what they may see.
+struct ChunkPlan {
+  std::vector<int32_t> slots, places;   // [T]
+  std::vector<int64_t> positions;       // [T]
+  std::vector<Visible> visible;         // [T]
+  std::vector<int32_t> touched_slots, touched_counts;  // pages whose summaries change, with their new counts
+};
+
+class Memory {
+ public:
+  // pages: capacity, ≥ 1. Throws "out-of-memory", "bad-option".
+  Memory(const Geometry& geometry, int64_t pages, Summary summary);
+
+  // Gives T tokens their places at the end. starts: ascending indices in [0, T) where a new document begins. The list grows
+  // at once. Throws "memory-full" (nothing changed), "bad-option" for starts out of order or no document to continue.
+  ChunkPlan plan_append(int64_t tokens, const std::vector<int32_t>& starts);
+
+  // The state to return to. Valid until the memory is truncated below it.
+  struct Mark {
+    int64_t documents = 0;
+    int64_t last_document_tokens = 0;
+  };
+  Mark mark() const;
+  // Drops everything after `mark` and frees its pages. The slot whose count became smaller, or -1, is returned: its summary
+  // must be computed again from the tokens it still holds.
+  int32_t roll_back(const Mark& mark);
+  // Keeps `documents` documents, of the last one its first `last_tokens` (0 ≤ … ≤ its tokens; 0 drops it). Same result.
+  int32_t truncate(int64_t documents, int64_t last_tokens);
+
+  PageList list() const { return {slots_.data(), counts_.data(), static_cast<int64_t>(slots_.size())}; }
+  const std::vector<Document>& documents() const { return documents_; }
+  int64_t document_pages(int64_t index) const;
+  int64_t tokens() const { return tokens_; }
+  int64_t pages() const { return static_cast<int64_t>(slots_.size()); }
+  int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
+  Summary summary() const { return summary_; }
+  const KvLayer& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
+  // Bytes of one page's keys, values and summaries over all layers and KV heads.
+  static int64_t page_bytes(const Geometry& geometry);
+  // FNV-1a over the bits of all keys and values that are in use, in list order, layer by layer.
+  uint64_t digest() const;
+
+ private:
+  void add_page(int64_t count_of_tokens);
+
+  Geometry geometry_;
+  Summary summary_;
+  AlignedBuffer pages_buffer_;
+  AlignedBuffer summaries_buffer_;
+  std::vector<KvLayer> layers_;
+  std::vector<int32_t> free_;    // slots, the next one to use last
+  std::vector<int32_t> slots_;   // the list
+  std::vector<int32_t> counts_;  // [pages] tokens in use, 1..16
+  std::vector<Document> documents_;
+  int64_t tokens_ = 0;
+};
+
+}  // namespace quire

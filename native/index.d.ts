@@ -123,7 +123,7 @@ export interface GenerateResult {
   pagesTotal: number;
   /** [pages of the memory, in order of the list], or null. */
   pageMass: Float32Array | null;
-  /** Natural-log probability of each token of `tokens` under the unmodified distribution. */
+  /** With `forced`: natural-log probability of each token; else empty. */
   logProbabilities: Float32Array;
   /** [steps, vocabulary], or null. */
   logits: Float32Array | null;
@@ -161,15 +161,15 @@ export declare class Memory {
   /** Drops the documents from index `count` on, and of the last kept one the tokens from `tokens` on, if given. */
   truncate(count: number, tokens?: number): void;
   /**
-   * Decodes after the last token appended, which must have been given by the latest append or generate. The tokens of the
-   * answer continue the last document; the last one sampled is returned but not yet part of the memory.
+   * Decodes after the last token appended. The tokens of the answer continue the last document; all that are returned are part
+   * of the memory, a stop token is neither. A token handed out when the call was cancelled may be missing from the result.
    */
   generate(options: GenerateOptions, onTokens: (tokens: Int32Array) => void): Promise<GenerateResult>;
-  /** Log-probabilities after teacher forcing a chunk like append: [tokens, vocabulary] logits. The memory grows by it. */
+  /** Like append, and returns the logits after each token: [tokens, vocabulary]. */
   appendWithLogits(tokens: Int32Array, starts: Int32Array): Promise<Float32Array>;
   /** Stops the call under way at the next task of an op; it rejects with or reports "cancelled". */
   cancel(): void;
-  /** SHA-like 64-bit digest, in hex, of the bits of all keys and values in list order. For tests. */
+  /** 64-bit digest, in hex, of the bits of all keys, values and summaries in list order. For tests. */
   digest(): string;
   dispose(): void;
 }

@@ -1,0 +1,52 @@
+// memory_handle.h — the JavaScript handle of a memory and of the forward pass that fills it.
+#pragma once
+
+#include <napi.h>
+
+#include <atomic>
+#include <memory>
+
+#include "native/addon/model_handle.h"
+#include "native/decode/forward.h"
+
+namespace quire {
+
+// Shared by the handle and the call under way.
+struct MemoryState {
+  MemoryState(std::shared_ptr<ModelState> of, int64_t pages, Summary summary, const RopeScaling& rope)
+      : model(std::move(of)),
+        memory(model->weights.geometry, pages, summary),
+        forward(model->weights, model->ops, model->pool, rope) {}
+  std::shared_ptr<ModelState> model;
+  Memory memory;
+  Forward forward;
+  std::atomic<bool> cancel{false};
+};
+
+class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit MemoryHandle(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value documents(const Napi::CallbackInfo& info);
+  Napi::Value tokens(const Napi::CallbackInfo& info);
+  Napi::Value pages(const Napi::CallbackInfo& info);
+  Napi::Value free_pages(const Napi::CallbackInfo& info);
+  Napi::Value append(const Napi::CallbackInfo& info);
+  void truncate(const Napi::CallbackInfo& info);
+  Napi::Value generate(const Napi::CallbackInfo& info);
+  Napi::Value append_with_logits(const Napi::CallbackInfo& info);
+  void cancel(const Napi::CallbackInfo& info);
+  Napi::Value digest(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info);
+
+  // The state, neither disposed nor in use by a call under way. Throws "disposed", "busy".
+  MemoryState& idle();
+  // Marks the model busy and clears an old cancel. Throws like idle.
+  std::shared_ptr<MemoryState> begin();
+
+  std::shared_ptr<MemoryState> state_;
+};
+
+}  // namespace quire

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <vector>
 
 #include "native/core/thread_pool.h"
 #include "native/kernels/packed_matrix.h"
@@ -233,5 +234,7 @@ const Ops& plain_ops();
 // The named table, or the best that this processor runs for "auto". Throws "bad-option" for an unknown name and for one that
 // this processor cannot run.
 const Ops& choose_cpu_ops(const char* name);
+// The tables that this processor and system can run, best first; "plain" is always the last.
+std::vector<const Ops*> available_cpu_ops();
 
 }  // namespace quire

@@ -1,9 +1,22 @@
 // packed_matrix.h — a weight matrix as the matmul op reads it.
 //
 // GGUF stores quantised rows one after another. Here 16 rows are interleaved: for four neighbouring columns, 16 rows × 4
-// codes fill one 64-byte register, the operand of vpdpbusd, and no sum runs across lanes. Codes stay at their width (4, 5,
-// 6 or 8 bits), scales at their precision, so that decoding reads about as many bytes as the file has.
-// The layout of each type is written above its packing function in packed_matrix.cpp.
+// codes fill one 64-byte register, the unsigned operand of vpdpbusd, and no sum runs across lanes. Codes stay at their
+// width (4, 5, 6 or 8 bits), scales at their precision, so that decoding reads about as many bytes as the file has.
+//
+// A group of 16 rows is a run of chunks, in order of the columns; a chunk is what one GGUF block of each row becomes:
+//   header  scales (and minima), 16 rows each time:
+//             Q4_0 Q5_0 Q8_0   f16 scale                                  w = scale · (code − zero)
+//             Q4_1 Q5_1        f16 scale, f16 minimum                     w = scale · code − minimum   (GGUF's m, negated)
+//             Q4_K Q5_K        f16 d, f16 dmin, u8 sc[8], u8 m[8]         w = (d · sc) · code − dmin · m
+//             Q6_K             f16 d, i8 sc[16]                           w = (d · sc) · (code − 32)
+//   body    per 32 columns: high bits of the codes, then their low bits. Column c is step s = c / 4 and place c % 4; its
+//           byte in a register is row · 4 + place.
+//             low, 4 bits   register s % 4; steps 0–3 in the low nibble, 4–7 in the high one
+//             low, 8 bits   register s
+//             high, 1 bit   one register, step s in bit s
+//             high, 2 bits  register s / 4, step s in bits 2·(s % 4) and above
+// Float types: [columns][16 rows] in their own format.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +32,8 @@ enum class TensorType : int32_t {
   kBF16 = 30,
 };
 
-constexpr int64_t kRowGroup = 16;  // rows interleaved
+constexpr int64_t kRowGroup = 16;      // rows interleaved
+constexpr int64_t kBlockColumns = 32;  // columns whose products are summed in integers
 
 struct PackedMatrix {
   TensorType type = TensorType::kF32;
@@ -42,8 +56,34 @@ struct BlockShape {
 };
 BlockShape block_shape(TensorType type);
 
+// How a quantised type is packed; see the top of this file. Bytes are those of 16 rows.
+struct PackedLayout {
+  int64_t chunk_columns = 0;  // columns of a chunk: the GGUF block's
+  int64_t header_bytes = 0;   // of a chunk
+  int64_t high_bytes = 0;     // of 32 columns
+  int64_t low_bytes = 0;      // of 32 columns
+  int32_t zero = 0;           // the code that stands for weight 0, where there is no minimum
+  int64_t body_bytes() const { return high_bytes + low_bytes; }
+  int64_t chunk_bytes() const { return header_bytes + chunk_columns / kBlockColumns * body_bytes(); }
+};
+// Throws "invalid-model" for a float or unknown type.
+PackedLayout packed_layout(TensorType type);
+
+// 32 columns of one row, unpacked: w[c] = scale[c / 16] · code[c] − minimum. The zero point is taken off the codes.
+struct WeightBlock {
+  int16_t codes[kBlockColumns];
+  float scale[2];
+  float minimum;
+};
+
+// Columns [32 · block, 32 · block + 32) of a row of a quantised matrix.
+void read_block(const PackedMatrix& matrix, int64_t row, int64_t block, WeightBlock* out);
+
+// Weight (row, column) of a float matrix.
+float read_float(const PackedMatrix& matrix, int64_t row, int64_t column);
+
 // Packs rows as GGUF stores them ([rows][columns/block][block bytes]). Throws "invalid-model", naming `where`, for an unknown
-// type, columns that are no multiple of the block, and a scale that is NaN or infinite.
+// type, a negative size, columns that are no positive multiple of the block, and a scale or float weight that is NaN or infinite.
 PackedMatrix pack_matrix(TensorType type, const std::byte* source, int64_t rows, int64_t columns, const char* where,
                          ThreadPool& pool);
 

@@ -1,0 +1,261 @@
+// protocol.ts — every message between the engine process and its clients (the CLI, the extension), JSON-RPC over stdio.
+//
+// A leaf: imports nothing. Requests go from client to engine and may be cancelled with JSON-RPC's own cancellation; events go
+// from engine to client. Failures are JSON-RPC errors whose data is `Failure`. Both sides check `protocolVersion` first.
+
+/** Raised with every change that an older client would misunderstand. */
+export const protocolVersion = 1;
+
+/** JSON-RPC's error code for every failure of ours; outside the reserved range. What went wrong is in `data`. */
+export const failureCode = 1;
+
+export interface Failure {
+  /** One of engine/errors.ts. */
+  code: string;
+  message: string;
+  where?: string;
+  nextStep: string;
+}
+
+/** Names of the requests and events, one list. */
+export const methods = {
+  /** client → engine, first: agree on the version. InitializeParams → EngineInfo. */
+  initialize: "initialize",
+  /** client → engine: answer a question about a workspace. AskParams → AskResult; ReadEvents and TokenEvents meanwhile. */
+  ask: "ask",
+  /** client → engine: what would be read. MapParams → MapResult. */
+  map: "map",
+  /** client → engine: the catalog with what is on disk. → ModelRow[]. */
+  listModels: "models/list",
+  /** client → engine: ModelParams → ModelRow; FetchEvents meanwhile. */
+  fetchModel: "models/fetch",
+  /** client → engine: hash the file again. ModelParams → ModelRow. */
+  verifyModel: "models/verify",
+  /** client → engine: ModelParams → null. */
+  removeModel: "models/remove",
+  /** client → engine: what this machine has and what is missing. → DoctorReport. */
+  doctor: "doctor",
+  /** engine → client: a stage of an ask or a map began or went on. */
+  stage: "stage",
+  /** engine → client: text of the answer. */
+  text: "text",
+  /** engine → client: a model is being fetched. */
+  fetching: "fetching",
+  /** engine → client: a sentence the user should see (a mirror is used, a budget was chosen). */
+  notice: "notice",
+} as const;
+
+export interface InitializeParams {
+  protocolVersion: number;
+  client: string;
+}
+
+export interface EngineInfo {
+  protocolVersion: number;
+  engineVersion: string;
+}
+
+export interface WorkspaceFolder {
+  /** Shown before paths when there are several folders. */
+  name: string;
+  /** Absolute path. */
+  root: string;
+}
+
+export interface Workspace {
+  folders: WorkspaceFolder[];
+  include: string[];
+  exclude: string[];
+  /** False: no git is run in it. */
+  trusted: boolean;
+}
+
+export interface SamplingParams {
+  temperature: number;
+  topK: number;
+  topP: number;
+  minP: number;
+  repeatPenalty: number;
+  seed: number;
+}
+
+/** How pages are chosen; defaults are the engine's. */
+export interface SelectionParams {
+  /** Tokens' worth of pages a KV head attends to in a step, or dense. */
+  pageBudget: number | "dense";
+  summary: "mean-spread" | "min-max";
+  vote: "softmax" | "max" | "per-head";
+  denseLayers: number;
+}
+
+export interface EngineSettings {
+  /** A name of the catalog, a path to a .gguf file, or "auto". */
+  model: string;
+  /** Tokens of the repository to read. */
+  tokenBudget: number | "auto";
+  selection: SelectionParams;
+  /** Dense attention everywhere. */
+  exact: boolean;
+  /** Threads; 0: one per core. */
+  threads: number;
+  /** "auto" or a CPU backend's name. */
+  cpu: string;
+}
+
+export interface AskParams {
+  /** Given back in the events of this ask. */
+  id: string;
+  workspace: Workspace;
+  settings: EngineSettings;
+  question: string;
+  /** Most tokens of the answer. */
+  maxTokens: number;
+  sampling: SamplingParams;
+}
+
+export type Detail = "full" | "outline" | "name" | "off";
+
+export interface DocumentRow {
+  path: string;
+  detail: Detail;
+  tokens: number;
+}
+
+export interface LeftOutRow {
+  path: string;
+  reason: string;
+  detail?: string;
+}
+
+export interface Citation {
+  /** The number of its marker in the answer. */
+  index: number;
+  path: string;
+  /** 1-based; 0 for a whole file. */
+  line: number;
+  /** That line as it was read. */
+  text: string;
+  /** The text stands there. */
+  verified: boolean;
+  /** Other places that fit as well. */
+  choices: { path: string; line: number }[];
+}
+
+export interface LookedUp {
+  path: string;
+  startLine: number;
+  endLine: number;
+  tokens: number;
+  why: string;
+}
+
+export interface AskStats {
+  /** Tokens that the answer's first token could see. */
+  promptTokens: number;
+  /** Of these, tokens that were in memory already. */
+  reusedTokens: number;
+  prefilledTokens: number;
+  prefillSeconds: number;
+  decodedTokens: number;
+  decodeTokensPerSecond: number;
+  /** From the request to the first token of the answer. */
+  timeToFirstTokenMs: number;
+  /** Head's pages over all layers, KV heads and steps. */
+  pagesScored: number;
+  pagesSelected: number;
+  pagesAttended: number;
+  pagesTotal: number;
+  backend: string;
+}
+
+export interface AskResult {
+  question: string;
+  model: string;
+  /** What is said before the answer, e.g. that a named file is not in memory. Empty: nothing. */
+  preface: string;
+  answer: string;
+  /** The answer with [n] markers after what is cited. */
+  marked: string;
+  stop: "stop-token" | "length" | "cancelled" | "full";
+  citations: Citation[];
+  documents: DocumentRow[];
+  leftOut: LeftOutRow[];
+  lookedUp: LookedUp[];
+  tokenBudget: number;
+  /** Files by attention mass of the pages loaded for this answer, most first. */
+  loaded: { path: string; share: number }[];
+  stats: AskStats;
+}
+
+export interface MapParams {
+  id: string;
+  workspace: Workspace;
+  settings: EngineSettings;
+}
+
+export interface MapResult {
+  model: string;
+  documents: DocumentRow[];
+  leftOut: LeftOutRow[];
+  tokenBudget: number;
+  /** How the budget came about, in a sentence. */
+  budgetReason: string;
+  usedTokens: number;
+  memoryBytes: number;
+}
+
+export interface ModelParams {
+  name: string;
+}
+
+export interface ModelRow {
+  name: string;
+  title: string;
+  licence: string;
+  bytes: number;
+  context: number;
+  state: "present" | "partial" | "missing" | "corrupt";
+  path: string;
+  bytesOnDisk: number;
+}
+
+export interface DoctorReport {
+  engineVersion: string;
+  node: string;
+  platform: string;
+  cpu: string;
+  cores: number;
+  memoryBytes: number;
+  availableBytes: number;
+  backends: { name: string; usable: boolean; reason: string }[];
+  tools: { name: string; found: boolean; detail: string; need: string }[];
+  folder: string;
+  models: ModelRow[];
+  /** What keeps a question from being answered; empty: nothing. */
+  missing: string[];
+}
+
+/** What the engine is doing, for progress. Reading counts tokens; the other stages have no count. */
+export type StageEvent = { id: string } & (
+  | { stage: "collecting" | "planning" | "opening model" | "tokenizing" | "looking up" | "answering" }
+  | { stage: "reading"; done: number; total: number; tokensPerSecond: number; secondsLeft: number }
+  | { stage: "reading question"; done: number; total: number; tokensPerSecond: number; secondsLeft: number }
+);
+
+export interface TextEvent {
+  id: string;
+  text: string;
+}
+
+export interface FetchEvent {
+  name: string;
+  source: string;
+  bytesDone: number;
+  bytesTotal: number;
+  bytesPerSecond: number;
+  secondsLeft: number;
+}
+
+export interface NoticeEvent {
+  message: string;
+}

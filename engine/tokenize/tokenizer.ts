@@ -1,0 +1,287 @@
+// tokenizer.ts — text to token ids and back, with the vocabulary and merges of a GGUF.
+//
+// In: a tokenizer's metadata. Out: ids equal to llama.cpp's. Text of a repository or a user goes through `encode`, for which
+// control tokens do not exist, so that `<|im_start|>` in a file is only its characters; a chat template's own pieces go
+// through `encodeTemplate`. Vocabulary, merges and the splitting at special tokens are `@huggingface/tokenizers`'; in front
+// of its merges stands a table of the words already seen, because most words of a source file were (it runs them at about
+// 100 k words/s, the table at several million). It must not read files or know of models.
+
+import { createHash } from "node:crypto";
+import { Tokenizer as Library } from "@huggingface/tokenizers";
+import { QuireError } from "../errors.ts";
+import { alphabet, spell, unspell } from "./byte-level.ts";
+import { findPreTokenizer, preTokenizerNames } from "./pre-tokenizers.ts";
+import { StreamDecoder } from "./stream-decoder.ts";
+
+/** A tokenizer as GGUF metadata describes it (`tokenizer.ggml.*`). */
+export interface TokenizerSource {
+  /** `tokenizer.ggml.model`: "gpt2" is byte-level BPE. */
+  model: string;
+  /** `tokenizer.ggml.pre`. */
+  pre: string;
+  tokens: readonly string[];
+  /** GGUF's token types, one per token: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
+  tokenTypes: readonly number[];
+  /** "left right", best first. */
+  merges: readonly string[];
+  bosId?: number | undefined;
+  eosId?: number | undefined;
+  addBos?: boolean | undefined;
+}
+
+const unknownType = 2;
+const controlType = 3;
+const userDefinedType = 4;
+const normalType = 1;
+
+// A word longer than this is cut; llama.cpp does not cut. Merging costs memory and n·log n time in the word's length, and a
+// megabyte without a space, punctuation mark or change of kind is not text that a model was trained on.
+const maxWordLength = 4_096;
+// Words in the table before it is emptied; some 30 MB. A repository of 10 MB has about 150 k different ones.
+const maxWords = 400_000;
+// V8 keeps the whole text alive for a slice of 13 characters or more.
+const sliceLength = 13;
+
+export class Tokenizer {
+  /** SHA-256, in hex, of everything that decides about ids. */
+  readonly hash: string;
+  readonly vocabularySize: number;
+  readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
+  readonly addBos: boolean;
+  readonly #source: TokenizerSource;
+  readonly #library: Library;
+  readonly #merge: (words: string[]) => string[];
+  readonly #idOf: ReadonlyMap<string, number>;
+  readonly #pattern: RegExp;
+  readonly #userDefined: RegExp | null;
+  #words = new Map<string, number | readonly number[]>();
+  readonly #bytes: (Uint8Array | undefined)[] = [];
+  #out = new Int32Array(1 << 12);
+  #length = 0;
+
+  /** Throws "unsupported-model" for another kind of tokenizer, "invalid-model" where the metadata contradicts itself. */
+  constructor(source: TokenizerSource) {
+    const pre = checkKind(source);
+    checkShape(source);
+    this.#source = source;
+    this.hash = hashSource(source);
+    this.vocabularySize = source.tokens.length;
+    this.bosId = source.bosId;
+    this.eosId = source.eosId;
+    this.addBos = source.addBos ?? false;
+    this.#library = new Library(tokenizerJson(source, pre), {});
+    const model = this.#library.model;
+    if (model === null) throw new QuireError("internal", "The tokenizer has no model.");
+    this.#merge = (words) => model.encode(words);
+    this.#idOf = model.tokens_to_ids;
+    this.#pattern = new RegExp(pre.pattern, "uy");
+    this.#userDefined = matcher(source.tokens.filter((token, id) => source.tokenTypes[id] === userDefinedType && token !== ""));
+  }
+
+  /**
+   * Ids of a text in which control tokens mean nothing. As in llama.cpp, user-defined tokens (Qwen's `<tool_call>`) are still
+   * found: they steer nothing. Lone surrogates are read as U+FFFD. Bytes that the vocabulary lacks (see `lacks`) give no token.
+   */
+  encode(text: string): Int32Array {
+    this.#length = 0;
+    let start = 0;
+    if (this.#userDefined !== null) {
+      for (const match of text.matchAll(this.#userDefined)) {
+        this.#addText(text, start, match.index);
+        this.#push(this.#idOf.get(match[0]) ?? 0);
+        start = match.index + match[0].length;
+      }
+    }
+    this.#addText(text, start, text.length);
+    return this.#out.slice(0, this.#length);
+  }
+
+  /** Ids of a chat template's own text, in which control tokens are tokens. Never for text from outside. */
+  encodeTemplate(text: string): Int32Array {
+    return text === "" ? new Int32Array(0) : Int32Array.from(this.#library.encode(text, { add_special_tokens: false }).ids);
+  }
+
+  /** The text of these ids; control tokens give none, bytes that are no UTF-8 give U+FFFD. */
+  decode(ids: Iterable<number>): string {
+    const stream = this.stream();
+    return stream.push(ids) + stream.end();
+  }
+
+  /** A decoder for ids that come a few at a time. */
+  stream(): StreamDecoder {
+    return new StreamDecoder((id) => this.bytesOf(id));
+  }
+
+  /** The bytes that a token stands for; none for control, unknown and unused tokens and for ids out of range. */
+  bytesOf(id: number): Uint8Array {
+    let bytes = this.#bytes[id];
+    if (bytes === undefined) {
+      const token = this.#source.tokens[id] ?? "";
+      const type = this.#source.tokenTypes[id];
+      if (type === userDefinedType) bytes = new TextEncoder().encode(token);
+      else if (type === normalType) bytes = unspell(token) ?? new TextEncoder().encode(token);
+      else bytes = new Uint8Array(0);
+      if (id >= 0 && id < this.vocabularySize) this.#bytes[id] = bytes;
+    }
+    return bytes;
+  }
+
+  /** The id of a token by its exact spelling, control tokens too. */
+  idOf(token: string): number | undefined {
+    return this.#idOf.get(token);
+  }
+
+  /** The bytes for which the vocabulary has no token; a text's round trip is exact but for them. */
+  lacks(): number[] {
+    return alphabet.flatMap((char, byte) => (this.#idOf.has(char) ? [] : [byte]));
+  }
+
+  /** True for tokens that are not text: control and unknown ones. */
+  isControl(id: number): boolean {
+    const type = this.#source.tokenTypes[id];
+    return type === controlType || type === unknownType;
+  }
+
+  /** Cuts text[start, end) into words and adds their ids. */
+  #addText(text: string, start: number, end: number): void {
+    const part = start === 0 && end === text.length ? text : text.slice(start, end);
+    const pattern = this.#pattern;
+    let at = 0;
+    while (at < part.length) {
+      pattern.lastIndex = at;
+      // Where nothing matches, llama.cpp makes a word of one character.
+      const next = pattern.test(part) ? pattern.lastIndex : at + ((part.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
+      if (next - at <= maxWordLength) this.#addWord(part.slice(at, next));
+      else this.#addLongWord(part.slice(at, next));
+      at = next;
+    }
+  }
+
+  #addLongWord(word: string): void {
+    for (let at = 0; at < word.length; ) {
+      let next = Math.min(at + maxWordLength, word.length);
+      const unit = word.charCodeAt(next);
+      if (unit >= 0xdc00 && unit <= 0xdfff) next--;
+      this.#addWord(word.slice(at, next));
+      at = next;
+    }
+  }
+
+  #addWord(word: string): void {
+    let ids = this.#words.get(word);
+    if (ids === undefined) {
+      ids = this.#encodeWord(word);
+      if (this.#words.size >= maxWords) this.#words = new Map();
+      this.#words.set(word.length < sliceLength ? word : detached(word), ids);
+    }
+    if (typeof ids === "number") this.#push(ids);
+    else for (const id of ids) this.#push(id);
+  }
+
+  #encodeWord(word: string): number | readonly number[] {
+    const ids: number[] = [];
+    for (const piece of this.#merge([spell(word)])) {
+      const id = this.#idOf.get(piece);
+      if (id !== undefined) ids.push(id);
+    }
+    return ids.length === 1 && ids[0] !== undefined ? ids[0] : ids;
+  }
+
+  #push(id: number): void {
+    if (this.#length === this.#out.length) {
+      const larger = new Int32Array(this.#out.length * 2);
+      larger.set(this.#out);
+      this.#out = larger;
+    }
+    this.#out[this.#length++] = id;
+  }
+}
+
+/** The same text in memory of its own. */
+function detached(text: string): string {
+  return Buffer.from(text, "utf16le").toString("utf16le");
+}
+
+function checkKind(source: TokenizerSource): { pattern: string; ignoreMerges: boolean } {
+  if (source.model !== "gpt2") {
+    throw new QuireError("unsupported-model", `The tokenizer is of kind "${source.model}"; only byte-level BPE ("gpt2") is supported.`, {
+      where: "tokenizer.ggml.model",
+    });
+  }
+  const pre = findPreTokenizer(source.pre);
+  if (pre === undefined) {
+    const known = preTokenizerNames().join(", ");
+    throw new QuireError("unsupported-model", `The pre-tokenizer "${source.pre}" is not one of ${known}.`, { where: "tokenizer.ggml.pre" });
+  }
+  return pre;
+}
+
+function checkShape(source: TokenizerSource): void {
+  const count = source.tokens.length;
+  const fail = (message: string, where: string): never => {
+    throw new QuireError("invalid-model", message, { where });
+  };
+  if (count === 0) fail("The vocabulary is empty.", "tokenizer.ggml.tokens");
+  if (source.tokenTypes.length !== count) fail(`${count} tokens have ${source.tokenTypes.length} types.`, "tokenizer.ggml.token_type");
+  for (const [name, id] of [["bos", source.bosId] as const, ["eos", source.eosId] as const]) {
+    if (id !== undefined && !(Number.isInteger(id) && id >= 0 && id < count)) fail(`Token ${id} does not exist.`, `tokenizer.ggml.${name}_token_id`);
+  }
+  const known = new Set(source.tokens);
+  if (known.size !== count) fail("A token appears twice.", "tokenizer.ggml.tokens");
+  // Other bytes may be missing (SmolLM2 lacks six control characters): as in llama.cpp they then give no token.
+  for (let byte = 0x20; byte < 0x7f; byte++) {
+    if (!known.has(alphabet[byte] ?? "")) fail(`The vocabulary has no token for "${String.fromCharCode(byte)}".`, "tokenizer.ggml.tokens");
+  }
+  for (const merge of source.merges) {
+    const gap = merge.indexOf(" ", 1);
+    if (gap < 0 || gap === merge.length - 1 || merge.includes(" ", gap + 1)) fail("A merge is not two tokens.", "tokenizer.ggml.merges");
+  }
+}
+
+function hashSource(source: TokenizerSource): string {
+  const hash = createHash("sha256");
+  const { model, pre, bosId, eosId, addBos } = source;
+  hash.update(JSON.stringify(["quire-tokenizer-1", model, pre, bosId ?? null, eosId ?? null, addBos ?? false]));
+  hash.update(JSON.stringify(source.tokens));
+  hash.update(JSON.stringify(source.tokenTypes));
+  hash.update(JSON.stringify(source.merges));
+  return hash.digest("hex");
+}
+
+/** The tokenizer.json that the GGUF's metadata stands for: every control and user-defined token is an added one. */
+function tokenizerJson(source: TokenizerSource, pre: { pattern: string; ignoreMerges: boolean }): object {
+  // No prototype: "__proto__" may be a token.
+  const vocab: Record<string, number> = Object.create(null);
+  source.tokens.forEach((token, id) => {
+    vocab[token] = id;
+  });
+  const added = source.tokens.flatMap((content, id) => {
+    const type = source.tokenTypes[id];
+    const special = type === controlType || type === unknownType;
+    if ((!special && type !== userDefinedType) || content === "") return [];
+    return [{ id, content, special, normalized: false, single_word: false, lstrip: false, rstrip: false }];
+  });
+  return {
+    version: "1.0",
+    added_tokens: added,
+    normalizer: null,
+    pre_tokenizer: {
+      type: "Sequence",
+      pretokenizers: [
+        { type: "Split", pattern: { Regex: pre.pattern }, behavior: "Isolated", invert: false },
+        { type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex: false },
+      ],
+    },
+    post_processor: null,
+    decoder: { type: "ByteLevel" },
+    model: { type: "BPE", vocab, merges: source.merges, unk_token: null, fuse_unk: false, byte_fallback: false, ignore_merges: pre.ignoreMerges },
+  };
+}
+
+/** An expression that finds the longest of these texts, or null when there are none. */
+function matcher(texts: string[]): RegExp | null {
+  if (texts.length === 0) return null;
+  const sorted = [...texts].sort((a, b) => b.length - a.length);
+  return new RegExp(sorted.map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/gu, "\\$&")).join("|"), "gu");
+}

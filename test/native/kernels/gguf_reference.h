@@ -94,17 +94,32 @@ inline float element(TensorType type, const uint8_t* block, int i) {
   return 0;
 }
 
+// The minimum that element i's block takes off (0 where the type has none): what cancels, and so what bounds the rounding.
+inline float minimum_of(TensorType type, const uint8_t* block, int i) {
+  if (type == TensorType::kQ4_1 || type == TensorType::kQ5_1) return half_at(block + 2);
+  if (type != TensorType::kQ4_K && type != TensorType::kQ5_K) return 0;
+  int scale = 0;
+  int minimum = 0;
+  scale_and_minimum(block + 4, i / 32, &scale, &minimum);
+  return half_at(block + 2) * static_cast<float>(minimum);
+}
+
 // A matrix as the file holds it, and its values.
 struct SourceMatrix {
   TensorType type = TensorType::kF32;
   int64_t rows = 0;
   int64_t columns = 0;
   std::vector<uint8_t> bytes;
-  float at(int64_t row, int64_t column) const {
-    const BlockShape shape = block_shape(type);
-    const int64_t block = row * (columns / shape.columns) + column / shape.columns;
-    return element(type, bytes.data() + block * shape.bytes, static_cast<int>(column % shape.columns));
+  float at(int64_t row, int64_t column) const { return element(type, block(row, column), place(column)); }
+  // |scale · code| + |minimum| at least: the size of what is added up for this element.
+  double magnitude(int64_t row, int64_t column) const {
+    return std::fabs(at(row, column)) + 2 * std::fabs(minimum_of(type, block(row, column), place(column)));
   }
+  const uint8_t* block(int64_t row, int64_t column) const {
+    const BlockShape shape = block_shape(type);
+    return bytes.data() + (row * (columns / shape.columns) + column / shape.columns) * shape.bytes;
+  }
+  int place(int64_t column) const { return static_cast<int>(column % block_shape(type).columns); }
   const std::byte* data() const { return reinterpret_cast<const std::byte*>(bytes.data()); }
 };
 

@@ -1,0 +1,45 @@
+// matmul_tiles.h — what the fast matmuls share: activations laid out in panels, and the walk over tiles of 16 rows × up to
+// kMaxTileTokens tokens. A level of instructions supplies the kernel of one tile (matmul_avx2.cpp, matmul_avx512.cpp).
+//
+// A tile goes over all columns in order with one accumulator per output, and each token's accumulator sees the same
+// operations in every tile size: so no result depends on T, on how T is cut into tiles, or on the number of threads.
+#pragma once
+
+#include "native/kernels/ops.h"
+
+namespace quire {
+
+constexpr int kMaxTileTokens = 12;
+
+// One block of 32 columns of one token. A panel is [K/32][tokens of the tile]: what a kernel reads is contiguous.
+struct PanelEntry {
+  int8_t codes[kQuantBlock];
+  float scale;       // of the activations
+  int32_t start[2];  // where the integer sums begin: −zero · Σ codes. [0]: columns 0–15 for Q6_K, else all 32; [1]: 16–31
+  float sum;         // Σ codes of the block, for the minimum
+};
+
+// One call of a kernel.
+struct Tile {
+  const std::byte* group = nullptr;     // 16 packed rows
+  const PanelEntry* panel = nullptr;    // [blocks][tokens], quantised weights
+  const float* x = nullptr;             // [tokens, columns], float weights
+  int64_t columns = 0;                  // K
+  int64_t rows = 0;                     // of the group, 1–16
+  const float* bias = nullptr;          // [rows] or null
+  bool accumulate = false;
+  float* out = nullptr;                 // [tokens, out_stride], at the group's first row
+  int64_t out_stride = 0;
+};
+using TileKernel = void (*)(const Tile& tile);
+
+// Kernels of one level for one weight type, by the tile's tokens: kernel[t] for 1 ≤ t ≤ max_tokens.
+struct TileKernels {
+  int max_tokens = 0;
+  TileKernel kernel[kMaxTileTokens + 1] = {};
+};
+
+// The matmul op on these kernels.
+void run_tiles(const MatmulArgs& args, const Run& run, const TileKernels& kernels);
+
+}  // namespace quire

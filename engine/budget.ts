@@ -1,0 +1,120 @@
+// budget.ts — how many tokens of the repository to read: what was asked for, or what this machine and model bear.
+//
+// Pure. Bounded by the model's context, by free memory and by the time reading would take; says what it chose and why.
+
+import { QuireError } from "./errors.ts";
+
+export interface BudgetInput {
+  requested: number | "auto";
+  /** Trained context in tokens. */
+  context: number;
+  /** Most tokens of the answer. */
+  maxTokens: number;
+  weightBytes: number;
+  bytesPerToken: number;
+  availableBytes: number;
+  /** Seconds to read that many tokens, estimated or measured. */
+  readingSeconds: (tokens: number) => number;
+  /** Tokens of everything that could be read; the budget need not be larger. */
+  repositoryTokens: number;
+}
+
+export interface Budget {
+  tokens: number;
+  /** For look-ups, on top of `tokens`. */
+  lookUpTokens: number;
+  /** YaRN factor; 1 where the trained length suffices. */
+  ropeFactor: number;
+  reason: string;
+}
+
+/** Look-ups may add this share of the token budget (DESIGN §4.6). */
+const lookUpShare = 0.2;
+/** Question, template and outline rounding. */
+const questionTokens = 1024;
+/** Longest reading that `auto` accepts. */
+export const autoReadingSeconds = 300;
+const smallest = 512;
+/** YaRN is trained to and checked up to four times the length. */
+const largestRopeFactor = 4;
+const overheadBytes = 500e6;
+
+/** Tokens in memory at most when `budget` tokens of the repository are read. */
+export function contextFor(budget: number, maxTokens: number): number {
+  return Math.ceil(budget * (1 + lookUpShare)) + questionTokens + maxTokens;
+}
+
+/** Throws "budget-too-small", "budget-too-large", "out-of-memory" (with a smaller budget proposed). */
+export function chooseBudget(input: BudgetInput): Budget {
+  const perBudget = 1 + lookUpShare;
+  const byMemory = Math.floor(
+    ((input.availableBytes - input.weightBytes - overheadBytes) / input.bytesPerToken - questionTokens - input.maxTokens) /
+      perBudget,
+  );
+  const byContext = Math.floor((input.context - questionTokens - input.maxTokens) / perBudget);
+  const lookUp = (tokens: number): number => Math.floor(tokens * lookUpShare);
+
+  if (input.requested !== "auto") {
+    const tokens = input.requested;
+    if (tokens < smallest) {
+      throw new QuireError("budget-too-small", `A token budget of ${tokens} holds nothing; the least is ${smallest}.`, {
+        where: "token-budget",
+      });
+    }
+    const factor = contextFor(tokens, input.maxTokens) / input.context;
+    if (factor > largestRopeFactor) {
+      const most = Math.floor((input.context * largestRopeFactor - questionTokens - input.maxTokens) / perBudget);
+      throw new QuireError("budget-too-large", `This model reads at most ${most} tokens, not ${tokens}.`, {
+        where: "token-budget",
+        nextStep: `Use --token-budget ${most} or less.`,
+      });
+    }
+    if (tokens > byMemory) throw tooLittleMemory(tokens, byMemory);
+    const ropeFactor = factor <= 1 ? 1 : Math.ceil(factor * 2) / 2;
+    const stretched = ropeFactor > 1 ? `, ${ropeFactor} times the trained length (YaRN)` : "";
+    return { tokens, lookUpTokens: lookUp(tokens), ropeFactor, reason: `${tokens} tokens, as asked${stretched}` };
+  }
+
+  if (byMemory < smallest) throw tooLittleMemory(smallest, byMemory);
+  if (byContext < smallest) {
+    throw new QuireError("budget-too-small", `The model's context of ${input.context} tokens leaves no room to read.`, {
+      where: "token-budget",
+      nextStep: "Choose a model with a longer context, or fewer --max-tokens.",
+    });
+  }
+  const bounds: { tokens: number; why: string }[] = [
+    { tokens: byContext, why: `the model's context of ${input.context}` },
+    { tokens: byMemory, why: "free memory" },
+    { tokens: tokensWithin(autoReadingSeconds, byContext, input.readingSeconds), why: `${autoReadingSeconds / 60} minutes of reading` },
+  ];
+  const bound = bounds.reduce((least, other) => (other.tokens < least.tokens ? other : least));
+  const tokens = Math.max(smallest, bound.tokens);
+  if (input.repositoryTokens <= tokens) {
+    const enough = Math.max(smallest, input.repositoryTokens);
+    return { tokens: enough, lookUpTokens: lookUp(enough), ropeFactor: 1, reason: `${enough} tokens: all there is to read` };
+  }
+  return { tokens, lookUpTokens: lookUp(tokens), ropeFactor: 1, reason: `${tokens} tokens, bounded by ${bound.why}` };
+}
+
+function tooLittleMemory(tokens: number, possible: number): QuireError {
+  const proposal = Math.floor(possible / 256) * 256;
+  return new QuireError("out-of-memory", `Reading ${tokens} tokens with this model needs more memory than is free.`, {
+    where: "token-budget",
+    nextStep:
+      proposal >= smallest
+        ? `Use --token-budget ${proposal}, or a smaller model.`
+        : "Close other programs or choose a smaller model.",
+  });
+}
+
+/** The largest count whose reading takes at most `seconds`; readingSeconds grows with its argument. */
+function tokensWithin(seconds: number, most: number, readingSeconds: (tokens: number) => number): number {
+  let low = 0;
+  let high = most;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (readingSeconds(middle) <= seconds) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

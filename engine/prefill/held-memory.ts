@@ -1,0 +1,237 @@
+// held-memory.ts — a native memory together with what it holds: which document, with which token ids.
+//
+// In: the documents that should be in memory, in order. It keeps the longest prefix of whole documents whose token ids are the
+// same (ids are compared, never hashes alone), prefills the rest in chunks with progress, and holds a tail (question and
+// answer) that can be dropped. It decides nothing about which documents those are.
+
+import type { GenerateOptions, GenerateResult, Memory, Model } from "../../native/index.d.ts";
+import { QuireError } from "../errors.ts";
+import { fromNative, type Native } from "../native.ts";
+
+export interface WantedDocument {
+  path: string;
+  tokens: Int32Array;
+}
+
+export interface MemoryShape {
+  summary: "mean-spread" | "min-max";
+  /** YaRN; factor 1 means none. */
+  rope: { factor: number; originalContext: number };
+}
+
+export interface ReadProgress {
+  /** Tokens prefilled so far, and to be prefilled in all. */
+  done: number;
+  total: number;
+  tokensPerSecond: number;
+  secondsLeft: number;
+}
+
+export interface ReadOutcome {
+  reusedTokens: number;
+  prefilledTokens: number;
+  seconds: number;
+}
+
+/** Tokens of one native call. The weights are read once per chunk, and progress is said once per chunk. */
+const chunkTokens = 512;
+const pageTokens = 16;
+
+export function pagesFor(tokens: number): number {
+  return Math.ceil(tokens / pageTokens);
+}
+
+export class HeldMemory {
+  readonly shape: MemoryShape;
+  readonly capacityPages: number;
+  readonly #memory: Memory;
+  #held: WantedDocument[] = [];
+  #hasTail = false;
+
+  /**
+   * @param pages capacity in pages of 16 tokens. Throws "out-of-memory".
+   */
+  constructor(addon: Native, model: Model, shape: MemoryShape, pages: number) {
+    this.shape = shape;
+    this.capacityPages = pages;
+    try {
+      this.#memory = new addon.Memory(model, { pages, summary: shape.summary, rope: shape.rope });
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
+  /** The documents in memory, in order, the tail not among them. */
+  get documents(): readonly WantedDocument[] {
+    return this.#held;
+  }
+
+  /** Tokens in memory, the tail included. */
+  get tokens(): number {
+    return this.#memory.tokens;
+  }
+
+  /** Index of the first page of each document, and of the tail. */
+  firstPages(): number[] {
+    let page = 0;
+    return this.#memory.documents.map((document) => {
+      const first = page;
+      page += document.pages;
+      return first;
+    });
+  }
+
+  /** Whether the documents and `tailTokens` more fit its capacity. */
+  fits(wanted: readonly WantedDocument[], tailTokens: number): boolean {
+    const pages = wanted.reduce((sum, document) => sum + pagesFor(document.tokens.length), 0);
+    return pages + pagesFor(tailTokens) + 1 <= this.capacityPages;
+  }
+
+  /** How many of the wanted documents are in memory already, from the first on. */
+  commonPrefix(wanted: readonly WantedDocument[]): number {
+    let count = 0;
+    for (const [index, document] of wanted.entries()) {
+      const held = this.#held[index];
+      if (held === undefined || held.path !== document.path || !sameTokens(held.tokens, document.tokens)) break;
+      count++;
+    }
+    return count;
+  }
+
+  /**
+   * Makes the memory hold exactly `wanted`. Throws "cancelled" when the signal fires; what was read by then stays and is
+   * reused by the next call.
+   */
+  async read(
+    wanted: readonly WantedDocument[],
+    signal: AbortSignal,
+    onProgress: (progress: ReadProgress) => void,
+    now: () => number = () => performance.now(),
+  ): Promise<ReadOutcome> {
+    this.dropTail();
+    const common = this.commonPrefix(wanted);
+    if (common < this.#held.length) {
+      this.#memory.truncate(common);
+      this.#held.length = common;
+    }
+    const reusedTokens = this.#memory.tokens;
+    const rest = wanted.slice(common);
+    const total = rest.reduce((sum, document) => sum + document.tokens.length, 0);
+    const begin = now();
+    let done = 0;
+    let partial: WantedDocument | undefined;
+    try {
+      for (const chunk of chunksOf(rest)) {
+        await this.#append(chunk.tokens, chunk.starts, signal);
+        done += chunk.tokens.length;
+        this.#held.push(...chunk.completed);
+        partial = chunk.unfinished;
+        const seconds = (now() - begin) / 1000;
+        const tokensPerSecond = done / Math.max(seconds, 1e-3);
+        // Attention grows with what is in memory, so the rest is slower than what was read; linear is near enough here.
+        const slower = total === 0 ? 1 : 1 + (0.5 * (total - done)) / total;
+        onProgress({ done, total, tokensPerSecond, secondsLeft: ((total - done) / tokensPerSecond) * slower });
+      }
+    } catch (error) {
+      // Whole documents only: a part of one is dropped.
+      if (partial !== undefined) this.#memory.truncate(this.#held.length);
+      throw error;
+    }
+    return { reusedTokens, prefilledTokens: done, seconds: (now() - begin) / 1000 };
+  }
+
+  /** Appends the private tail after the documents; a first call begins it, further ones continue it. */
+  async appendTail(
+    tokens: Int32Array,
+    signal: AbortSignal,
+    onProgress: (done: number, total: number) => void,
+  ): Promise<void> {
+    for (let from = 0; from < tokens.length; from += chunkTokens) {
+      const chunk = tokens.slice(from, from + chunkTokens);
+      await this.#append(chunk, this.#hasTail ? new Int32Array(0) : new Int32Array([0]), signal);
+      this.#hasTail = true;
+      onProgress(Math.min(tokens.length, from + chunkTokens), tokens.length);
+    }
+  }
+
+  /** Forgets question and answer. */
+  dropTail(): void {
+    if (!this.#hasTail) return;
+    this.#memory.truncate(this.#held.length);
+    this.#hasTail = false;
+  }
+
+  /** Decodes after the tail. A cancelled run resolves with stop "cancelled". */
+  async generate(
+    options: GenerateOptions,
+    signal: AbortSignal,
+    onTokens: (tokens: Int32Array) => void,
+  ): Promise<GenerateResult> {
+    return this.#cancellable(signal, () => this.#memory.generate(options, onTokens));
+  }
+
+  dispose(): void {
+    this.#memory.dispose();
+  }
+
+  async #append(tokens: Int32Array, starts: Int32Array, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
+    await this.#cancellable(signal, () => this.#memory.append(tokens, starts));
+  }
+
+  async #cancellable<Result>(signal: AbortSignal, call: () => Promise<Result>): Promise<Result> {
+    const cancel = (): void => this.#memory.cancel();
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      return await call();
+    } catch (error) {
+      throw fromNative(error);
+    } finally {
+      signal.removeEventListener("abort", cancel);
+    }
+  }
+}
+
+function sameTokens(a: Int32Array, b: Int32Array): boolean {
+  return a.length === b.length && a.every((token, index) => token === b[index]);
+}
+
+interface Chunk {
+  tokens: Int32Array;
+  starts: Int32Array;
+  /** Documents whose last token is in this chunk. */
+  completed: WantedDocument[];
+  /** The document that goes on in the next chunk. */
+  unfinished: WantedDocument | undefined;
+}
+
+/** Cuts documents into chunks of chunkTokens; a chunk may hold several documents or a part of one. */
+function* chunksOf(documents: readonly WantedDocument[]): Generator<Chunk> {
+  let tokens: number[] = [];
+  let starts: number[] = [];
+  let completed: WantedDocument[] = [];
+  for (const document of documents) {
+    for (let from = 0; from < document.tokens.length; ) {
+      if (from === 0) starts.push(tokens.length);
+      const until = Math.min(document.tokens.length, from + chunkTokens - tokens.length);
+      for (const token of document.tokens.subarray(from, until)) tokens.push(token);
+      from = until;
+      const whole = from === document.tokens.length;
+      if (whole) completed.push(document);
+      if (tokens.length === chunkTokens) {
+        yield {
+          tokens: Int32Array.from(tokens),
+          starts: Int32Array.from(starts),
+          completed,
+          unfinished: whole ? undefined : document,
+        };
+        tokens = [];
+        starts = [];
+        completed = [];
+      }
+    }
+  }
+  if (tokens.length > 0) {
+    yield { tokens: Int32Array.from(tokens), starts: Int32Array.from(starts), completed, unfinished: undefined };
+  }
+}

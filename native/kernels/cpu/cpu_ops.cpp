@@ -22,13 +22,13 @@ const Ops kPlain = {
 
 #if defined(QUIRE_X86)
 const Ops kAvx2 = {
-    "avx2",           plain::embed, plain::norm,   plain::quantize, plain::matmul, plain::rope, plain::append,
-    plain::summarize, plain::score, plain::select, plain::attend,   plain::swiglu,
+    "avx2",           plain::embed, avx2::norm,    avx2::quantize, plain::matmul, plain::rope, plain::append,
+    plain::summarize, plain::score, plain::select, plain::attend,  avx2::swiglu,
 };
 
 const Ops kAvx512 = {
-    "avx512-vnni",    plain::embed, plain::norm,   plain::quantize, avx512::matmul, plain::rope, plain::append,
-    plain::summarize, plain::score, plain::select, plain::attend,   plain::swiglu,
+    "avx512-vnni",    plain::embed, avx512::norm,  avx512::quantize, avx512::matmul, plain::rope, plain::append,
+    plain::summarize, plain::score, plain::select, plain::attend,    avx512::swiglu,
 };
 
 struct Features {

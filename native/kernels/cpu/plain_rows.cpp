@@ -11,8 +11,8 @@ namespace quire::plain {
 namespace {
 
 // Codes, scale and sums of block b of row t, from 32 floats.
-// scale = max|x| / 127, code = x / scale rounded to nearest even. NaN counts as 0, ±∞ as ±FLT_MAX, so that a code is always
-// within ±127; a block whose scale would be below the smallest normal float is all zeros.
+// scale = max|x| / 127, code = x · (127 / max|x|) rounded to nearest even. NaN counts as 0, ±∞ as ±FLT_MAX, so that a code
+// is always within ±127; a block whose scale would be below the smallest normal float is all zeros.
 void quantize_block(const float* x, const QuantRows& quant, int64_t t, int64_t b) {
   constexpr float kLargest = std::numeric_limits<float>::max();
   float values[kQuantBlock];
@@ -22,12 +22,13 @@ void quantize_block(const float* x, const QuantRows& quant, int64_t t, int64_t b
     largest = std::fmax(largest, std::fabs(values[i]));
   }
   float scale = largest / 127.0f;
-  if (scale < std::numeric_limits<float>::min()) scale = 0;
+  float inverse = 127.0f / largest;  // not finite only where it is dropped below
+  if (scale < std::numeric_limits<float>::min()) scale = inverse = 0;
   int32_t sums[2] = {0, 0};
   for (int i = 0; i < kQuantBlock; ++i) {
-    const float code = scale == 0 ? 0 : std::nearbyint(values[i] / scale);
+    const auto code = static_cast<int32_t>(std::nearbyint(values[i] * inverse));
     quant.codes[t * quant.columns + b * kQuantBlock + i] = static_cast<int8_t>(code);
-    sums[i / 16] += static_cast<int32_t>(code);
+    sums[i / 16] += code;
   }
   quant.scales[t * (quant.columns / kQuantBlock) + b] = scale;
   quant.sums[t * (quant.columns / 16) + 2 * b] = sums[0];

@@ -22,7 +22,7 @@ const Ops kPlain = {
 
 #if defined(QUIRE_X86)
 const Ops kAvx2 = {
-    "avx2",           plain::embed, avx2::norm,    avx2::quantize, plain::matmul, plain::rope, plain::append,
+    "avx2",           plain::embed, avx2::norm,    avx2::quantize, avx2::matmul, plain::rope, plain::append,
     plain::summarize, plain::score, plain::select, plain::attend,  avx2::swiglu,
 };
 

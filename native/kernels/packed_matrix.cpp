@@ -8,6 +8,10 @@
 #include <cstring>
 #include <string>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "native/core/error.h"
 #include "native/core/half.h"
 
@@ -209,6 +213,18 @@ bool pack_float(TensorType type, const uint8_t* source, uint8_t* group, int64_t 
   return finite;
 }
 
+// Asks for pages of 2 MiB: fewer faults while packing and fewer address look-ups while streaming. A hint, may be refused.
+void prefer_huge_pages(AlignedBuffer& buffer) {
+#if defined(__linux__)
+  constexpr uintptr_t kPage = 4096;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(buffer.data()) + kPage - 1) / kPage * kPage;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(buffer.data() + buffer.bytes()) / kPage * kPage;
+  if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+  (void)buffer;
+#endif
+}
+
 using PackBlock = bool (*)(const uint8_t* block, uint8_t* chunk, int64_t row);
 
 // Null for float types.
@@ -282,6 +298,7 @@ PackedMatrix pack_matrix(TensorType type, const std::byte* source, int64_t rows,
                                        : checked_mul(columns / shape.columns, chunk_bytes, where);
   checked_add(rows, kRowGroup, where);  // groups() adds
   matrix.data = AlignedBuffer(checked_mul(matrix.groups(), matrix.group_bytes, where), where);
+  prefer_huge_pages(matrix.data);
 
   std::atomic<int64_t> bad_group{-1};
   pool.run(matrix.groups(), [&](int64_t g) {

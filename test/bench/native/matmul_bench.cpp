@@ -2,7 +2,7 @@
 // of vpmaddubsw where there is no VNNI), weight bytes against the bandwidth of plain reads. Peaks are measured in the same
 // run, before and after each case, since the machine may be shared; ratios are what counts.
 //
-//   matmul_bench [threads=2] [backend=auto] [type=all] [tokens=all]
+//   matmul_bench [threads=2] [backend=auto] [type=all] [tokens=all|pack|N] [columns=all]
 //
 // One JSON object per line on standard output. Weights rotate over copies of 192 MiB together, so that one token's
 // matmul reads memory and not a cache.
@@ -29,11 +29,13 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// Seconds of `repeats` runs of `task` on every thread at once; the best of five.
+// Seconds of one run of `task`, the best of at least five and of what fits into a quarter of a second: runs are kept short, so
+// that on a shared machine some of them fall between other people's work.
 template <typename Task>
-double best_seconds(int runs, const Task& task) {
+double best_seconds(const Task& task) {
   double best = 1e30;
-  for (int i = 0; i < runs; ++i) {
+  const double end = now() + 0.25;
+  for (int i = 0; i < 5 || now() < end; ++i) {
     const double begin = now();
     task();
     best = std::min(best, now() - begin);
@@ -42,7 +44,7 @@ double best_seconds(int runs, const Task& task) {
 }
 
 #if defined(__x86_64__)
-constexpr int64_t kPeakSteps = 100000;
+constexpr int64_t kPeakSteps = 50000;
 __attribute__((target("avx512f,avx512bw,avx512vnni"))) int vnni_loop() {
   __m512i sums[12];
   for (int i = 0; i < 12; ++i) sums[i] = _mm512_set1_epi32(i);
@@ -75,7 +77,7 @@ __attribute__((target("avx2"))) int maddubs_loop() {
 double peak_gmacs(ThreadPool& pool, bool vnni) {
 #if defined(__x86_64__)
   std::atomic<int> sink{0};
-  const double seconds = best_seconds(5, [&] {
+  const double seconds = best_seconds([&] {
     pool.run(pool.threads(), [&](int64_t) { sink += vnni ? vnni_loop() : maddubs_loop(); });
   });
   return static_cast<double>(kPeakSteps) * (vnni ? 12 * 64 : 10 * 32) * pool.threads() / seconds * 1e-9;
@@ -85,30 +87,45 @@ double peak_gmacs(ThreadPool& pool, bool vnni) {
 #endif
 }
 
+// Sum of all bytes' words, by the widest loads there are; four streams at once keep more of the memory's banks busy.
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) uint64_t read_words(const std::byte* p, int64_t bytes) {
+  __m256i sums[4] = {};
+  const int64_t quarter = bytes / 4;
+  for (int64_t i = 0; i + 64 <= quarter; i += 64) {
+#pragma GCC unroll 4
+    for (int s = 0; s < 4; ++s) {
+      const std::byte* q = p + s * quarter + i;
+      _mm_prefetch(reinterpret_cast<const char*>(q + 1024), _MM_HINT_T0);
+      sums[s] = _mm256_add_epi64(sums[s], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q)));
+      sums[s] = _mm256_add_epi64(sums[s], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q + 32)));
+    }
+  }
+  sums[0] = _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]), _mm256_add_epi64(sums[2], sums[3]));
+  return static_cast<uint64_t>(_mm256_extract_epi64(sums[0], 0));
+}
+#else
+uint64_t read_words(const std::byte* p, int64_t bytes) {
+  uint64_t sums[8] = {};
+  for (int64_t i = 0; i + 64 <= bytes; i += 64)
+    for (int j = 0; j < 8; ++j) {
+      uint64_t word = 0;
+      std::memcpy(&word, p + i + 8 * j, 8);
+      sums[j] += word;
+    }
+  return sums[0] ^ sums[7];
+}
+#endif
+
 // Bytes a second, in G, of reading `buffer` on all threads.
 double read_gbs(ThreadPool& pool, const AlignedBuffer& buffer) {
   std::atomic<uint64_t> sink{0};
-  const int64_t parts = 64;
-  const int64_t words = buffer.bytes() / 8 / parts;
-  const double seconds = best_seconds(5, [&] {
-    pool.run(parts, [&](int64_t part) {
-      const uint64_t* p = buffer.as<uint64_t>() + part * words;
-      uint64_t sums[8] = {};
-      for (int64_t i = 0; i + 64 <= words; i += 64) {
-        __builtin_prefetch(p + i + 512);
-        __builtin_prefetch(p + i + 520);
-        __builtin_prefetch(p + i + 528);
-        __builtin_prefetch(p + i + 536);
-        __builtin_prefetch(p + i + 544);
-        __builtin_prefetch(p + i + 552);
-        __builtin_prefetch(p + i + 560);
-        __builtin_prefetch(p + i + 568);
-        for (int j = 0; j < 64; ++j) sums[j % 8] += p[i + j];
-      }
-      for (const uint64_t sum : sums) sink += sum;
-    });
+  constexpr int64_t kParts = 64;
+  const int64_t part_bytes = buffer.bytes() / kParts / 256 * 256;
+  const double seconds = best_seconds([&] {
+    pool.run(kParts, [&](int64_t part) { sink += read_words(buffer.data() + part * part_bytes, part_bytes); });
   });
-  return static_cast<double>(parts * words * 8) / seconds * 1e-9;
+  return static_cast<double>(kParts * part_bytes) / seconds * 1e-9;
 }
 
 struct Case {
@@ -141,14 +158,15 @@ void bench(const Ops& ops, ThreadPool& pool, const reference::TypeName& type, co
   args.out_stride = shape.rows;
   args.tokens = tokens;
   const double macs = static_cast<double>(tokens * shape.rows * columns);
-  const int64_t calls = std::max<int64_t>(static_cast<int64_t>(copies.size()), static_cast<int64_t>(2e9 / macs));
+  const int64_t calls = std::max<int64_t>(1, static_cast<int64_t>((tokens == 1 ? 1e8 : 5e8) / macs));
+  size_t copy = 0;
   const bool vnni = std::strcmp(ops.name, "avx512-vnni") == 0;
 
   double peak = peak_gmacs(pool, vnni);
   double read = read_gbs(pool, scratch);
-  const double seconds = best_seconds(5, [&] {
+  const double seconds = best_seconds([&] {
                            for (int64_t i = 0; i < calls; ++i) {
-                             args.weight = &copies[static_cast<size_t>(i) % copies.size()];
+                             args.weight = &copies[copy++ % copies.size()];
                              ops.matmul(args, run);
                            }
                          }) /
@@ -163,6 +181,16 @@ void bench(const Ops& ops, ThreadPool& pool, const reference::TypeName& type, co
       "\"readGBs\":%.1f,\"ofRead\":%.3f}\n",
       ops.name, pool.threads(), type.name, static_cast<long long>(shape.rows), static_cast<long long>(columns),
       static_cast<long long>(tokens), seconds * 1e6, gmacs, peak, peak > 0 ? gmacs / peak : 0, gbs, read, gbs / read);
+  std::fflush(stdout);
+}
+
+// Packing 16 384 × 4 096 weights, as opening a model does: source bytes a second, each time into fresh memory.
+void bench_pack(ThreadPool& pool, const reference::TypeName& type) {
+  const reference::SourceMatrix source =
+      reference::make_matrix(type.type, 16384, 4096, reference::Fill::kRandom, 7);
+  const double seconds = best_seconds([&] { pack_matrix(type.type, source.data(), 16384, 4096, "bench", pool); });
+  std::printf("{\"bench\":\"pack\",\"threads\":%d,\"type\":\"%s\",\"seconds\":%.4f,\"sourceGBs\":%.2f}\n", pool.threads(),
+              type.name, seconds, static_cast<double>(source.bytes.size()) / seconds * 1e-9);
   std::fflush(stdout);
 }
 
@@ -184,6 +212,7 @@ int run(int argc, char** argv) {
   types.insert(types.end(), std::begin(reference::kFloatTypes), std::end(reference::kFloatTypes));
   for (const reference::TypeName& type : types) {
     if (only_type != "all" && only_type != type.name) continue;
+    if (only_tokens == "all" || only_tokens == "pack") bench_pack(pool, type);
     for (const Case& shape : {Case{896, 896}, Case{4864, 896}, Case{896, 4864}, Case{8960, 1536}}) {
       if (shape.columns % block_shape(type.type).columns != 0) continue;  // 896 is no multiple of a K-quant's 256
       if (only_columns != "all" && std::to_string(shape.columns) != only_columns) continue;

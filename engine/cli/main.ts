@@ -1,0 +1,52 @@
+// main.ts — `quire`: the commands of the terminal client and their options. Each command's work is in a file of its own.
+//
+// With --json one object per line goes to standard output, all else to standard error. The exit status is 0 only on success.
+
+import { Command, CommanderError } from "commander";
+import { version } from "../version.ts";
+import { ask } from "./ask.ts";
+import { doctor } from "./doctor.ts";
+import { map } from "./map.ts";
+import { fetchModel, listModels, removeModel, verifyModel } from "./models.ts";
+import { addEngineOptions, addSamplingOptions } from "./options.ts";
+import { failed } from "./output.ts";
+
+const program = new Command("quire")
+  .description("Answers questions about a whole repository, on this machine, with citations.")
+  .version(version)
+  .exitOverride()
+  .configureOutput({ writeErr: (text) => void process.stderr.write(text) });
+
+addSamplingOptions(addEngineOptions(program.command("ask")))
+  .description("read the repository and answer; several questions share one reading")
+  .argument("<questions...>", "one or more questions")
+  .option("--max-tokens <n>", "most tokens of an answer", "512")
+  .option("--json", "one JSON object per answer on standard output")
+  .action(ask);
+
+addEngineOptions(program.command("map"))
+  .description("show what would be read, file by file, with tokens")
+  .option("--json", "one JSON object on standard output")
+  .action(map);
+
+const models = program.command("models").description("models on this machine");
+models.command("list", { isDefault: true }).option("--json").description("the catalog and what is here").action(listModels);
+models.command("fetch").argument("[name]").option("--json").description("download and verify one").action(fetchModel);
+models.command("verify").argument("<name>").option("--json").description("hash the file again").action(verifyModel);
+models.command("remove").argument("<name>").option("--json").description("delete the file").action(removeModel);
+
+program
+  .command("doctor")
+  .description("this machine, its backends, and what is missing")
+  .option("--json", "one JSON object on standard output")
+  .action(doctor);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode;
+  else process.exitCode = failed(error, process.argv.includes("--json"));
+}
+// A pending handle (a progress bar's timer, a child that does not go) must not keep a finished command alive.
+if (process.exitCode !== undefined && process.exitCode !== 0) process.exit(process.exitCode);
+

@@ -1,0 +1,48 @@
+// session.ts — the frame of a command that talks to the engine: start it, show progress, let Ctrl-C cancel, end it.
+
+import { EngineClient } from "./engine-client.ts";
+import { Progress, say } from "./output.ts";
+
+export interface Session {
+  request: <Result>(method: string, params: unknown) => Promise<Result>;
+  progress: Progress;
+}
+
+/**
+ * Runs `body` with an engine. The first Ctrl-C cancels what runs and lets it stop in order; a second one ends at once.
+ * @param onText receives the text of answers as it comes
+ */
+export async function withEngine<Result>(
+  body: (session: Session) => Promise<Result>,
+  onText: (text: string) => void = () => {},
+): Promise<Result> {
+  const progress = new Progress();
+  const stopper = new AbortController();
+  const interrupt = (): void => {
+    if (stopper.signal.aborted) process.exit(130);
+    stopper.abort();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  const client = await EngineClient.start({
+    stage: (event) => progress.stage(event),
+    text: (event) => onText(event.text),
+    fetching: (event) => progress.fetching(event),
+    notice: (event) => {
+      progress.stop();
+      say(event.message);
+    },
+  });
+  try {
+    return await body({
+      request: (method, params) => client.request(method, params, stopper.signal),
+      progress,
+    });
+  } finally {
+    progress.stop();
+    await client.dispose();
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
+}
+

@@ -1,0 +1,95 @@
+// main.ts — the engine process: JSON-RPC on standard input and output, wired to the engine. Decides nothing.
+//
+// It ends when its input ends, so that it never outlives the client that started it. Standard output belongs to the protocol;
+// anything printed by mistake goes to standard error.
+
+import {
+  CancellationToken,
+  createMessageConnection,
+  NotificationType,
+  RequestType,
+  ResponseError,
+  StreamMessageReader,
+  StreamMessageWriter,
+} from "vscode-jsonrpc/node";
+import { z } from "zod";
+import { Engine } from "./engine.ts";
+import { QuireError } from "./errors.ts";
+import { fromNative } from "./native.ts";
+import { askSchema, initializeSchema, mapSchema, modelSchema } from "./parse-params.ts";
+import { type Failure, failureCode, methods, protocolVersion } from "./protocol.ts";
+import { version } from "./version.ts";
+
+console.log = console.error;
+
+const connection = createMessageConnection(
+  new StreamMessageReader(process.stdin),
+  new StreamMessageWriter(process.stdout),
+);
+
+const engine = new Engine({
+  stage: (event) => void connection.sendNotification(new NotificationType(methods.stage), event),
+  text: (event) => void connection.sendNotification(new NotificationType(methods.text), event),
+  fetching: (event) => void connection.sendNotification(new NotificationType(methods.fetching), event),
+  notice: (message) => void connection.sendNotification(new NotificationType(methods.notice), { message }),
+});
+
+/** Registers one request: parse, run with a signal, turn failures into `Failure`. */
+function answer<Params, Result>(
+  method: string,
+  schema: z.ZodType<Params>,
+  run: (params: Params, signal: AbortSignal) => Promise<Result> | Result,
+): void {
+  connection.onRequest(new RequestType<unknown, Result, Failure>(method), async (raw, token: CancellationToken) => {
+    const controller = new AbortController();
+    token.onCancellationRequested(() => controller.abort());
+    try {
+      const parsed = schema.safeParse(raw);
+      if (!parsed.success) throw new QuireError("bad-option", z.prettifyError(parsed.error), { where: method });
+      return await run(parsed.data, controller.signal);
+    } catch (error) {
+      const failure = toFailure(error, controller.signal);
+      return new ResponseError<Failure>(failureCode, failure.message, failure);
+    }
+  });
+}
+
+function toFailure(thrown: unknown, signal: AbortSignal): Failure {
+  const error = fromNative(thrown);
+  const known =
+    error instanceof QuireError
+      ? error
+      : signal.aborted
+        ? new QuireError("cancelled", "Stopped.")
+        : new QuireError("internal", error instanceof Error ? (error.stack ?? error.message) : String(error));
+  return {
+    code: known.code,
+    message: known.message,
+    nextStep: known.nextStep,
+    ...(known.where === undefined ? {} : { where: known.where }),
+  };
+}
+
+answer(methods.initialize, initializeSchema, (params) => {
+  if (params.protocolVersion !== protocolVersion) {
+    throw new QuireError(
+      "bad-option",
+      `The client speaks version ${params.protocolVersion} of the protocol, this engine ${protocolVersion}.`,
+      { nextStep: "Install client and engine of the same version." },
+    );
+  }
+  return { protocolVersion, engineVersion: version };
+});
+answer(methods.ask, askSchema, (params, signal) => engine.ask(params, signal));
+answer(methods.map, mapSchema, (params, signal) => engine.map(params, signal));
+answer(methods.listModels, z.unknown(), () => engine.listModels());
+answer(methods.fetchModel, modelSchema, (params, signal) => engine.fetchModel(params.name, signal));
+answer(methods.verifyModel, modelSchema, (params, signal) => engine.verifyModel(params.name, signal));
+answer(methods.removeModel, modelSchema, (params) => engine.removeModel(params.name));
+answer(methods.doctor, z.unknown(), () => engine.doctor());
+
+connection.onClose(() => {
+  engine.dispose();
+  process.exit(0);
+});
+connection.listen();

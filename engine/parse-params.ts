@@ -1,0 +1,54 @@
+// parse-params.ts — what clients send, checked at the border. Shapes: engine/protocol.ts; ranges are said in the error.
+
+import { z } from "zod";
+import type { AskParams, InitializeParams, MapParams, ModelParams } from "./protocol.ts";
+
+const count = z.int().nonnegative();
+
+const workspace = z.strictObject({
+  folders: z.array(z.strictObject({ name: z.string().min(1), root: z.string().min(1) })).min(1),
+  include: z.array(z.string()),
+  exclude: z.array(z.string()),
+  trusted: z.boolean(),
+});
+
+const settings = z.strictObject({
+  model: z.string().min(1),
+  tokenBudget: z.union([z.literal("auto"), count.max(100_000_000)]),
+  selection: z.strictObject({
+    pageBudget: z.union([z.literal("dense"), z.int().min(16).max(1_000_000_000)]),
+    summary: z.enum(["mean-spread", "min-max"]),
+    vote: z.enum(["softmax", "max", "per-head"]),
+    denseLayers: count.max(512),
+  }),
+  exact: z.boolean(),
+  threads: count.max(1024),
+  cpu: z.string(),
+});
+
+const sampling = z.strictObject({
+  temperature: z.number().min(0).max(10),
+  topK: count.max(1 << 24),
+  topP: z.number().min(1e-6).max(1),
+  minP: z.number().min(0).max(1),
+  repeatPenalty: z.number().min(0.1).max(10),
+  seed: count,
+});
+
+export const initializeSchema: z.ZodType<InitializeParams> = z.strictObject({
+  protocolVersion: z.int(),
+  client: z.string(),
+});
+
+export const mapSchema: z.ZodType<MapParams> = z.strictObject({ id: z.string(), workspace, settings });
+
+export const askSchema: z.ZodType<AskParams> = z.strictObject({
+  id: z.string(),
+  workspace,
+  settings,
+  question: z.string().max(200_000).refine((text) => text.trim() !== "", "the question is empty"),
+  maxTokens: z.int().min(1).max(1_000_000),
+  sampling,
+});
+
+export const modelSchema: z.ZodType<ModelParams> = z.strictObject({ name: z.string().min(1) });

@@ -51,13 +51,3 @@ export function run(command, args, { cwd, env, show, allowFailure = false } = {}
     });
   });
 }
-
-/** Runs a script's main function: a Stop is printed plainly, anything else with its stack; the exit status is then 1. */
-export async function main(work) {
-  try {
-    await work();
-  } catch (error) {
-    process.stderr.write(`${error instanceof Stop ? `quire: ${error.message}` : error?.stack}\n`);
-    process.exitCode = 1;
-  }
-}

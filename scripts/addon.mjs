@@ -1,0 +1,57 @@
+// addon.mjs — builds native/ into build/Release/quire.node when its sources changed.
+//
+// cmake-js configures CMake with Node-API's headers from the package node-api-headers (native/package.json's
+// binary.napi_versions tells it so), so no headers are downloaded.
+import { existsSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { addon, build, native, root } from "./layout.mjs";
+import { dropStamp, filesUnder, hashOf, readStamp, writeStamp } from "./stamps.mjs";
+import { run, Stop, step } from "./steps.mjs";
+import { fromWheel } from "./wheels.mjs";
+
+const stampFile = join(build, ".stamps", "addon");
+
+function wanted() {
+  const sources = filesUnder(native).filter((path) => !path.endsWith(".d.ts"));
+  return hashOf([...sources, join(root, "package-lock.json")], [process.platform, process.arch, process.env.CXX ?? ""]);
+}
+
+export function addonReady() {
+  return existsSync(addon) && readStamp(stampFile) === wanted();
+}
+
+/** CMake, Ninja and the compiler as full paths, from the machine or from wheels; takes what checkPrerequisites found. */
+export async function buildTools(found) {
+  const cmake = found.cmake ?? (await fromWheel("cmake", found.python));
+  const ninja = found.ninja ?? (await fromWheel("ninja", found.python));
+  const env = { ...process.env, PATH: [dirname(ninja), dirname(cmake), process.env.PATH].join(delimiter) };
+  return { cmake, ninja, compiler: found.compiler, env };
+}
+
+/** How many compilers run at once: two suffice on a small machine, and a large one keeps some cores for its user. */
+export const jobs = Math.min(8, Math.max(2, availableParallelism() - 1));
+
+export async function buildAddon(found) {
+  const want = wanted();
+  if (existsSync(addon) && readStamp(stampFile) === want) return;
+  const { cmake, compiler, ninja, env } = await buildTools(found);
+  dropStamp(stampFile);
+  await step("building the engine's native part", async () => {
+    const cmakeJs = join(dirname(createRequire(join(root, "package.json")).resolve("cmake-js/package.json")), "bin", "cmake-js");
+    const tree = ["-d", native, "-O", build, "-B", "Release", "-G", "Ninja", "-c", cmake, "--cc", compiler, "--cxx", compiler];
+    const options = [...tree, `--CDCMAKE_MAKE_PROGRAM=${ninja}`, "-l", "warn"];
+    const call = (command, ...more) => run(process.execPath, [cmakeJs, command, ...options, ...more], { cwd: root, env });
+    try {
+      await call("configure");
+    } catch {
+      // The tree was made by another compiler, CMake or place: begin it anew.
+      for (const name of ["CMakeCache.txt", "CMakeFiles", "build.ninja"]) rmSync(join(build, name), { recursive: true, force: true });
+      await call("configure");
+    }
+    await call("build", "-p", String(jobs));
+    if (!existsSync(addon)) throw new Stop(`the build made no ${addon}`);
+  });
+  writeStamp(stampFile, want);
+}

@@ -1,0 +1,80 @@
+// bundle.mjs — the engine's TypeScript as bundles in dist/, with the files they need beside them.
+//
+// What the bundles look up by package name (grammars, ripgrep) is copied to dist/node_modules, so that the same lookup works
+// in the checkout, in dist/ alone and in a packaged extension.
+import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join, relative } from "node:path";
+import { dist, root } from "./layout.mjs";
+import { dropStamp, filesUnder, hashOf, readStamp, writeStamp } from "./stamps.mjs";
+import { Stop, step } from "./steps.mjs";
+
+/** The bundles: name in dist/, and the source that it begins at. */
+export const entries = {
+  "cli.cjs": "engine/cli/main.ts",
+  "engine.cjs": "engine/main.ts",
+  "tokenize-worker.cjs": "engine/tokenize/worker.ts",
+};
+
+/** Files of packages that are read at run time: package, and which of its paths. */
+const assets = [
+  { name: "@vscode/tree-sitter-wasm", paths: ["package.json", "wasm"] },
+  { name: "web-tree-sitter", paths: ["package.json", "web-tree-sitter.wasm"] },
+  { name: `@vscode/ripgrep-${process.platform}-${process.arch}`, paths: ["package.json", "bin"] },
+];
+
+const stampFile = join(dist, ".stamp");
+
+function wanted() {
+  const sources = [...filesUnder(join(root, "engine")), join(root, "native", "index.d.ts")];
+  const settings = ["package.json", "package-lock.json", "tsconfig.json", "scripts/bundle.mjs"].map((name) => join(root, name));
+  return hashOf([...sources, ...settings], [process.platform, process.arch]);
+}
+
+export function bundleReady() {
+  return readStamp(stampFile) === wanted();
+}
+
+function copyAssets(require) {
+  for (const { name, paths } of assets) {
+    const manifest = require.resolve.paths(name)?.map((folder) => join(folder, name)).find((folder) => existsSync(folder));
+    if (manifest === undefined) throw new Stop(`the package ${name} is not installed: is ${process.platform}-${process.arch} supported?`);
+    for (const path of paths) cpSync(join(manifest, path), join(dist, "node_modules", name, path), { recursive: true });
+  }
+}
+
+export async function bundle() {
+  const want = wanted();
+  if (readStamp(stampFile) === want) return;
+  const missing = Object.values(entries).filter((source) => !existsSync(join(root, source)));
+  if (missing.length > 0) throw new Stop(`cannot bundle: ${missing.join(", ")} ${missing.length > 1 ? "are" : "is"} missing`);
+  await step("bundling the engine", async () => {
+    const require = createRequire(join(root, "package.json"));
+    const { build } = require("esbuild");
+    dropStamp(stampFile);
+    rmSync(join(dist, "node_modules"), { recursive: true, force: true });
+    mkdirSync(dist, { recursive: true });
+    const { errors } = await build({
+      absWorkingDir: root,
+      entryPoints: Object.entries(entries).map(([name, source]) => ({ in: source, out: name.replace(/\.cjs$/, "") })),
+      outdir: relative(root, dist),
+      outExtension: { ".js": ".cjs" },
+      bundle: true,
+      platform: "node",
+      format: "cjs",
+      target: "node20",
+      sourcemap: "linked",
+      legalComments: "linked",
+      // Sources and packages are ES modules; in a bundle `import.meta.url` is the bundle's own place.
+      define: { "import.meta.url": "__bundleUrl" },
+      banner: { js: 'const __bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
+      logLevel: "silent",
+    }).catch((error) => error);
+    if (errors?.length > 0) {
+      const lines = errors.map(({ text, location }) => `${location ? `${location.file}:${location.line}: ` : ""}${text}`);
+      throw new Stop(`esbuild failed\n${lines.join("\n")}`);
+    }
+    copyAssets(require);
+  });
+  writeStamp(stampFile, want);
+}

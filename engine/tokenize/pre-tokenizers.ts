@@ -27,17 +27,19 @@ function modern(digits: 1 | 3): string {
 }
 
 const gpt2 =
-  `(?:${gpt2Contraction})| ?\\p{L}+| ?\\p{N}+| ?[^${space}\\p{L}\\p{N}]+|` +
-  `${space}+(?!\\P{White_Space})|${space}+`;
+  `(?:${gpt2Contraction})| ?\\p{L}+| ?\\p{N}+| ?[^${space}\\p{L}\\p{N}]+|` + `${space}+(?!\\P{White_Space})|${space}+`;
 
 // Digits are cut off first, each on its own, and the rest is cut as by GPT-2: so spaces before a digit are a rest that ends
 // there, and all of them stay together.
 const digitsThenGpt2 =
-  `\\p{N}|(?:${gpt2Contraction})| ?\\p{L}+| ?[^${space}\\p{L}\\p{N}]+|` +
-  `${space}+(?![^${space}\\p{N}])|${space}+`;
+  `\\p{N}|(?:${gpt2Contraction})| ?\\p{L}+| ?[^${space}\\p{L}\\p{N}]+|` + `${space}+(?![^${space}\\p{N}])|${space}+`;
 
 const families: { names: string[]; pattern: string; ignoreMerges: boolean }[] = [
-  { names: ["qwen2", "deepseek-r1-qwen", "kormo", "megrez", "stablelm2", "hunyuan"], pattern: modern(1), ignoreMerges: false },
+  {
+    names: ["qwen2", "deepseek-r1-qwen", "kormo", "megrez", "stablelm2", "hunyuan"],
+    pattern: modern(1),
+    ignoreMerges: false,
+  },
   {
     names: ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"],
     pattern: modern(3),
@@ -53,7 +55,8 @@ const families: { names: string[]; pattern: string; ignoreMerges: boolean }[] = 
 ];
 
 const byName = new Map<string, PreTokenizer>();
-for (const { names, pattern, ignoreMerges } of families) for (const name of names) byName.set(name, { pattern, ignoreMerges });
+for (const { names, pattern, ignoreMerges } of families)
+  for (const name of names) byName.set(name, { pattern, ignoreMerges });
 
 /** The way of cutting with this name, or undefined. */
 export function findPreTokenizer(name: string): PreTokenizer | undefined {

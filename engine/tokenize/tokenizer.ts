@@ -49,7 +49,8 @@ export class Tokenizer {
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   readonly addBos: boolean;
-  readonly #source: TokenizerSource;
+  /** What it was made from, to make another one in a thread. */
+  readonly source: TokenizerSource;
   readonly #library: Library;
   readonly #merge: (words: string[]) => string[];
   readonly #idOf: ReadonlyMap<string, number>;
@@ -64,7 +65,7 @@ export class Tokenizer {
   constructor(source: TokenizerSource) {
     const pre = checkKind(source);
     checkShape(source);
-    this.#source = source;
+    this.source = source;
     this.hash = hashSource(source);
     this.vocabularySize = source.tokens.length;
     this.bosId = source.bosId;
@@ -76,7 +77,9 @@ export class Tokenizer {
     this.#merge = (words) => model.encode(words);
     this.#idOf = model.tokens_to_ids;
     this.#pattern = new RegExp(pre.pattern, "uy");
-    this.#userDefined = matcher(source.tokens.filter((token, id) => source.tokenTypes[id] === userDefinedType && token !== ""));
+    this.#userDefined = matcher(
+      source.tokens.filter((token, id) => source.tokenTypes[id] === userDefinedType && token !== ""),
+    );
   }
 
   /**
@@ -99,7 +102,9 @@ export class Tokenizer {
 
   /** Ids of a chat template's own text, in which control tokens are tokens. Never for text from outside. */
   encodeTemplate(text: string): Int32Array {
-    return text === "" ? new Int32Array(0) : Int32Array.from(this.#library.encode(text, { add_special_tokens: false }).ids);
+    return text === ""
+      ? new Int32Array(0)
+      : Int32Array.from(this.#library.encode(text, { add_special_tokens: false }).ids);
   }
 
   /** The text of these ids; control tokens give none, bytes that are no UTF-8 give U+FFFD. */
@@ -117,8 +122,8 @@ export class Tokenizer {
   bytesOf(id: number): Uint8Array {
     let bytes = this.#bytes[id];
     if (bytes === undefined) {
-      const token = this.#source.tokens[id] ?? "";
-      const type = this.#source.tokenTypes[id];
+      const token = this.source.tokens[id] ?? "";
+      const type = this.source.tokenTypes[id];
       if (type === userDefinedType) bytes = new TextEncoder().encode(token);
       else if (type === normalType) bytes = unspell(token) ?? new TextEncoder().encode(token);
       else bytes = new Uint8Array(0);
@@ -132,6 +137,11 @@ export class Tokenizer {
     return this.#idOf.get(token);
   }
 
+  /** A token as the vocabulary spells it; "" for an id out of range. */
+  spellingOf(id: number): string {
+    return this.source.tokens[id] ?? "";
+  }
+
   /** The bytes for which the vocabulary has no token; a text's round trip is exact but for them. */
   lacks(): number[] {
     return alphabet.flatMap((char, byte) => (this.#idOf.has(char) ? [] : [byte]));
@@ -139,7 +149,7 @@ export class Tokenizer {
 
   /** True for tokens that are not text: control and unknown ones. */
   isControl(id: number): boolean {
-    const type = this.#source.tokenTypes[id];
+    const type = this.source.tokenTypes[id];
     return type === controlType || type === unknownType;
   }
 
@@ -205,14 +215,20 @@ function detached(text: string): string {
 
 function checkKind(source: TokenizerSource): { pattern: string; ignoreMerges: boolean } {
   if (source.model !== "gpt2") {
-    throw new QuireError("unsupported-model", `The tokenizer is of kind "${source.model}"; only byte-level BPE ("gpt2") is supported.`, {
-      where: "tokenizer.ggml.model",
-    });
+    throw new QuireError(
+      "unsupported-model",
+      `The tokenizer is of kind "${source.model}"; only byte-level BPE ("gpt2") is supported.`,
+      {
+        where: "tokenizer.ggml.model",
+      },
+    );
   }
   const pre = findPreTokenizer(source.pre);
   if (pre === undefined) {
     const known = preTokenizerNames().join(", ");
-    throw new QuireError("unsupported-model", `The pre-tokenizer "${source.pre}" is not one of ${known}.`, { where: "tokenizer.ggml.pre" });
+    throw new QuireError("unsupported-model", `The pre-tokenizer "${source.pre}" is not one of ${known}.`, {
+      where: "tokenizer.ggml.pre",
+    });
   }
   return pre;
 }
@@ -223,19 +239,23 @@ function checkShape(source: TokenizerSource): void {
     throw new QuireError("invalid-model", message, { where });
   };
   if (count === 0) fail("The vocabulary is empty.", "tokenizer.ggml.tokens");
-  if (source.tokenTypes.length !== count) fail(`${count} tokens have ${source.tokenTypes.length} types.`, "tokenizer.ggml.token_type");
+  if (source.tokenTypes.length !== count)
+    fail(`${count} tokens have ${source.tokenTypes.length} types.`, "tokenizer.ggml.token_type");
   for (const [name, id] of [["bos", source.bosId] as const, ["eos", source.eosId] as const]) {
-    if (id !== undefined && !(Number.isInteger(id) && id >= 0 && id < count)) fail(`Token ${id} does not exist.`, `tokenizer.ggml.${name}_token_id`);
+    if (id !== undefined && !(Number.isInteger(id) && id >= 0 && id < count))
+      fail(`Token ${id} does not exist.`, `tokenizer.ggml.${name}_token_id`);
   }
   const known = new Set(source.tokens);
   if (known.size !== count) fail("A token appears twice.", "tokenizer.ggml.tokens");
   // Other bytes may be missing (SmolLM2 lacks six control characters): as in llama.cpp they then give no token.
   for (let byte = 0x20; byte < 0x7f; byte++) {
-    if (!known.has(alphabet[byte] ?? "")) fail(`The vocabulary has no token for "${String.fromCharCode(byte)}".`, "tokenizer.ggml.tokens");
+    if (!known.has(alphabet[byte] ?? ""))
+      fail(`The vocabulary has no token for "${String.fromCharCode(byte)}".`, "tokenizer.ggml.tokens");
   }
   for (const merge of source.merges) {
     const gap = merge.indexOf(" ", 1);
-    if (gap < 0 || gap === merge.length - 1 || merge.includes(" ", gap + 1)) fail("A merge is not two tokens.", "tokenizer.ggml.merges");
+    if (gap < 0 || gap === merge.length - 1 || merge.includes(" ", gap + 1))
+      fail("A merge is not two tokens.", "tokenizer.ggml.merges");
   }
 }
 
@@ -275,7 +295,15 @@ function tokenizerJson(source: TokenizerSource, pre: { pattern: string; ignoreMe
     },
     post_processor: null,
     decoder: { type: "ByteLevel" },
-    model: { type: "BPE", vocab, merges: source.merges, unk_token: null, fuse_unk: false, byte_fallback: false, ignore_merges: pre.ignoreMerges },
+    model: {
+      type: "BPE",
+      vocab,
+      merges: source.merges,
+      unk_token: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: pre.ignoreMerges,
+    },
   };
 }
 

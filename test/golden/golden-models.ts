@@ -4,8 +4,8 @@
 // publisher's first, then short ones.
 
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { modelsFolder } from "../../engine/paths.ts";
 
 export interface GoldenModel {
   /** The first part of its golden files' names. */
@@ -20,7 +20,7 @@ export const goldenModels: GoldenModel[] = [
 
 /** The model's file in QUIRE_MODELS or the user's folder of models, or null. */
 export function findModel(model: GoldenModel): string | null {
-  const folders = [process.env.QUIRE_MODELS, join(homedir(), ".cache", "quire", "models")];
+  const folders = [process.env.QUIRE_MODELS, modelsFolder()];
   for (const folder of folders) {
     if (folder === undefined) continue;
     for (const file of model.files) {

@@ -28,7 +28,9 @@ async function installed(folder: string, name: string): Promise<boolean> {
 }
 
 /** Installs the peer unless it is there, and returns its folder. Throws with npm's words when it cannot. */
-export async function ensurePeer(log: (line: string) => void = (line) => process.stderr.write(`${line}\n`)): Promise<string> {
+export async function ensurePeer(
+  log: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
+): Promise<string> {
   const folder = join(process.env.QUIRE_CACHE ?? join(homedir(), ".cache", "quire"), "peer");
   const platform = `${process.platform}-${process.arch}`;
   const binary = binaries[platform];
@@ -38,7 +40,16 @@ export async function ensurePeer(log: (line: string) => void = (line) => process
   log(`Installing the peer, node-llama-cpp ${peerVersion}, with npm …`);
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "package.json"), `${JSON.stringify({ name: "quire-peer", private: true })}\n`);
-  await npm([...names.map((name) => `${name}@${peerVersion}`), "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"], folder);
+  await npm(
+    [
+      ...names.map((name) => `${name}@${peerVersion}`),
+      "--omit=optional",
+      "--ignore-scripts",
+      "--no-audit",
+      "--no-fund",
+    ],
+    folder,
+  );
   return folder;
 }
 
@@ -58,6 +69,8 @@ function npm(args: string[], cwd: string): Promise<void> {
       output += chunk.toString();
     });
     child.on("error", reject);
-    child.on("close", (code) => (code === 0 ? resolve() : reject(new Error(`npm install failed (${code}): ${output.trim()}`))));
+    child.on("close", (code) =>
+      code === 0 ? resolve() : reject(new Error(`npm install failed (${code}): ${output.trim()}`)),
+    );
   });
 }

@@ -77,7 +77,13 @@ export class Peer {
     return schema.parse(await result);
   }
 
-  open(options: { path: string; contextSize: number; threads: number; batchSize?: number; flashAttention?: boolean }): Promise<PeerOpened> {
+  open(options: {
+    path: string;
+    contextSize: number;
+    threads: number;
+    batchSize?: number;
+    flashAttention?: boolean;
+  }): Promise<PeerOpened> {
     return this.#call("open", options, opened);
   }
   tokenize(text: string, special = false): Promise<number[]> {
@@ -97,7 +103,12 @@ export class Peer {
   decode(before: readonly number[], tokens: readonly number[]): Promise<number[]> {
     return this.#call("decode", { before, tokens }, z.array(z.number()));
   }
-  generate(options: { tokens: readonly number[]; maxTokens: number; stopTokens?: readonly number[]; keep?: number }): Promise<PeerGenerated> {
+  generate(options: {
+    tokens: readonly number[];
+    maxTokens: number;
+    stopTokens?: readonly number[];
+    keep?: number;
+  }): Promise<PeerGenerated> {
     return this.#call("generate", options, generated);
   }
   libraries(): Promise<string[]> {

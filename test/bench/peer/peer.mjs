@@ -14,7 +14,9 @@ import { pathToFileURL } from "node:url";
 process.env.NODE_LLAMA_CPP_SKIP_DOWNLOAD = "true";
 const folder = process.argv[2];
 if (folder === undefined) throw new Error("Which folder holds node_modules/node-llama-cpp?");
-const { getLlama } = await import(pathToFileURL(join(folder, "node_modules", "node-llama-cpp", "dist", "index.js")).href);
+const { getLlama } = await import(
+  pathToFileURL(join(folder, "node_modules", "node-llama-cpp", "dist", "index.js")).href
+);
 
 /** @type {{llama: any, model: any, context: any, sampler: any, threads: number, batch: number, size: number} | null} */
 let open = null;
@@ -78,7 +80,15 @@ const methods = {
     const sampler = new llama._bindings.AddonSampler(model._model);
     sampler.applyConfig({ temperature: 0 });
     open = { llama, model, context, sampler, threads, batch: batchSize, size: contextSize };
-    return { contextSize: context.contextSize, release: llama.llamaCppRelease, systemInfo: llama.systemInfo, threads, batchSize, flashAttention, kv: "f16" };
+    return {
+      contextSize: context.contextSize,
+      release: llama.llamaCppRelease,
+      systemInfo: llama.systemInfo,
+      threads,
+      batchSize,
+      flashAttention,
+      kv: "f16",
+    };
   },
 
   /** Ids of a text; control tokens are characters unless `special`. */
@@ -160,7 +170,13 @@ const methods = {
       if (answer.length < maxTokens) [index] = await decode([token], tokens.length + answer.length - 1, false);
     }
     const decodeSeconds = Number(process.hrtime.bigint() - start) / 1e9 - prefillSeconds;
-    return { tokens: answer, text: model._model.detokenize(Uint32Array.from(answer), false), stop, prefillSeconds, decodeSeconds };
+    return {
+      tokens: answer,
+      text: model._model.detokenize(Uint32Array.from(answer), false),
+      stop,
+      prefillSeconds,
+      decodeSeconds,
+    };
   },
 
   /** The ggml libraries that this process has loaded (Linux; elsewhere none are listed). */

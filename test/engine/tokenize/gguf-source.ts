@@ -18,7 +18,9 @@ const schema = z.object({
 });
 
 /** What a tokenizer and a chat template need of this file. */
-export async function readTokenizerSource(path: string): Promise<{ source: TokenizerSource; template: string | undefined }> {
+export async function readTokenizerSource(
+  path: string,
+): Promise<{ source: TokenizerSource; template: string | undefined }> {
   const { metadata } = await gguf(path, { allowLocalFile: true });
   const found = schema.parse(metadata);
   return {

@@ -67,6 +67,11 @@ async function checkSpace(source: ModelSource, entry: ModelEntry, paths: ModelPa
   );
 }
 
+async function syncPath(file: string, flags: string): Promise<void> {
+  const handle = await open(file, flags);
+  await handle.sync().finally(() => handle.close());
+}
+
 /** Moves the part to its place if it is the published file; else removes it and throws SourceFailure. */
 async function finish(entry: ModelEntry, paths: ModelPaths, signal: AbortSignal | undefined): Promise<string> {
   const folder = path.dirname(paths.file);
@@ -76,14 +81,12 @@ async function finish(entry: ModelEntry, paths: ModelPaths, signal: AbortSignal 
     await forgetHash(folder, paths.part);
     throw new SourceFailure("it delivered other bytes than the publisher's; they were removed");
   }
+  await syncPath(paths.part, "r+");
   await rename(paths.part, paths.file);
   await moveHash(folder, paths.part, paths.file);
   await rm(paths.partState, { force: true });
   await rm(paths.wheels, { recursive: true, force: true });
-  if (process.platform !== "win32") {
-    const handle = await open(folder, "r");
-    await handle.sync().finally(() => handle.close());
-  }
+  if (process.platform !== "win32") await syncPath(folder, "r"); // the new name is on the disk, too
   return verifyModel(entry, { folder, signal });
 }
 

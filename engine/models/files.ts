@@ -3,7 +3,7 @@
 // In: a path. Out: a hash, remembered by size, modification time and inode in identity.json beside the models. A changed file
 // has another of the three and is hashed again; identity.json is a convenience: lost or damaged, everything is hashed again.
 import { createHash } from "node:crypto";
-import { type FileHandle, open, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { type FileHandle, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { QuireError } from "../errors.ts";
@@ -33,6 +33,15 @@ export async function sizeOf(file: string): Promise<number | undefined> {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** Bytes of all files in a folder and below; 0 where there is none. What vanishes meanwhile does not count. */
+export async function bytesBelow(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readdir(folder, { recursive: true }).catch(() => [])) {
+    bytes += (await sizeOf(path.join(folder, name)).catch(() => 0)) ?? 0;
+  }
+  return bytes;
 }
 
 /** Throws "cancelled" once the signal has fired. */

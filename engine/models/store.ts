@@ -1,11 +1,10 @@
 // store.ts — the models on disk: which are there, whether they are what the publisher made, and their removal.
 //
 // In: catalog entries and the models' folder. Out: states, paths, freed bytes. It fetches nothing.
-import { readdir, rm } from "node:fs/promises";
-import path from "node:path";
+import { rm } from "node:fs/promises";
 import { QuireError } from "../errors.ts";
 import { catalog, type ModelEntry } from "./catalog.ts";
-import { fileHash, forgetHash, type HashOptions, modelPaths, sizeOf } from "./files.ts";
+import { bytesBelow, fileHash, forgetHash, type HashOptions, modelPaths, sizeOf } from "./files.ts";
 import { acquireLock } from "./lock.ts";
 
 export interface ModelState {
@@ -16,21 +15,13 @@ export interface ModelState {
   bytesOnDisk: number;
 }
 
-async function folderBytes(folder: string): Promise<number> {
-  let bytes = 0;
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
-  for (const entry of entries)
-    if (entry.isFile()) bytes += (await sizeOf(path.join(entry.parentPath, entry.name))) ?? 0;
-  return bytes;
-}
-
 /** State of each model, without hashing. */
 export async function listModels(folder: string, entries: readonly ModelEntry[] = catalog): Promise<ModelState[]> {
   return Promise.all(
     entries.map(async (entry) => {
       const paths = modelPaths(folder, entry.file);
       const whole = await sizeOf(paths.file);
-      const begun = ((await sizeOf(paths.part)) ?? 0) + (await folderBytes(paths.wheels));
+      const begun = ((await sizeOf(paths.part)) ?? 0) + (await bytesBelow(paths.wheels));
       const state =
         whole === entry.bytes ? "present" : whole !== undefined ? "damaged" : begun > 0 ? "partial" : "missing";
       return { entry, state, path: paths.file, bytesOnDisk: (whole ?? 0) + begun };

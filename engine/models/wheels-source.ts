@@ -5,11 +5,11 @@
 // each is only unpacked (one member of the zip), checked against its hash, and removed. What the part file holds already,
 // whoever brought it, is checked slice by slice and not fetched again.
 import { createHash } from "node:crypto";
-import { mkdir, open, readdir, rm } from "node:fs/promises";
+import { mkdir, open, rm } from "node:fs/promises";
 import path from "node:path";
 import yauzl from "yauzl";
 import type { WheelsSource } from "./catalog.ts";
-import { hashRange, sizeOf, throwIfCancelled } from "./files.ts";
+import { bytesBelow, hashRange, sizeOf, throwIfCancelled } from "./files.ts";
 import { PartFile } from "./part-file.ts";
 import { downloadWheel } from "./pip.ts";
 import { SourceFailure, type SourceJob } from "./source.ts";
@@ -96,20 +96,12 @@ async function appendSlice(
   }
 }
 
-async function bytesIn(folder: string): Promise<number> {
-  let bytes = 0;
-  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => [])) {
-    if (entry.isFile()) bytes += (await sizeOf(path.join(entry.parentPath, entry.name)).catch(() => 0)) ?? 0;
-  }
-  return bytes;
-}
-
 /** Bytes of the model that are there: the part, and what waits or arrives as wheels (a little smaller than what they hold). */
 async function countArrived(left: readonly Slice[], current: number, part: PartFile): Promise<number> {
   let bytes = left[current]?.start ?? part.length;
   for (const [index, slice] of left.slice(current).entries()) {
     const unpacked = index === 0 ? part.length - slice.start : 0;
-    bytes += Math.min(slice.end - slice.start, Math.max(unpacked, await bytesIn(slice.folder)));
+    bytes += Math.min(slice.end - slice.start, Math.max(unpacked, await bytesBelow(slice.folder)));
   }
   return bytes;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { utimesSync } from "node:fs";
 import { mkdtemp, open, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -595,6 +596,22 @@ describe("readGguf on hostile files (research/engines.md §5.2)", () => {
     assert.equal((await readGguf(link)).name, "Tiny");
     await symlink("loop.gguf", path.join(folder, "loop.gguf"));
     await assert.rejects(readGguf(path.join(folder, "loop.gguf")), { code: "model-missing" });
+  });
+
+  it("24 refuses a file that changes while it is read", async () => {
+    const file = await save(writeGguf(tiny).bytes);
+    let reading = true;
+    let touches = 0;
+    const touch = (): void => {
+      utimesSync(file, touches, touches++);
+      if (reading) setImmediate(touch); // once in each turn of the event loop, so at least once between its first and last look
+    };
+    touch();
+    try {
+      await assert.rejects(readGguf(file), { code: "invalid-model", message: /changed while it was read/ });
+    } finally {
+      reading = false;
+    }
   });
 
   it("says model-missing where there is no file", async () => {

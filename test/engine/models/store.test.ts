@@ -29,14 +29,14 @@ const state = async (): Promise<[string | undefined, number | undefined]> => {
 };
 
 describe("listModels and removeModel", () => {
-  it("tell missing, partial, damaged and present apart, with bytes on disk, and free them", async () => {
+  it("tell missing, partial, corrupt and present apart, with bytes on disk, and free them", async () => {
     assert.deepEqual(await state(), ["missing", 0]);
     await writeFile(`${file}.part`, "wei");
     await mkdir(`${file}.wheels/2`, { recursive: true });
     await writeFile(`${file}.wheels/2/x.whl`, "12345");
     assert.deepEqual(await state(), ["partial", 8]);
     await writeFile(file, "other");
-    assert.deepEqual(await state(), ["damaged", 13]);
+    assert.deepEqual(await state(), ["corrupt", 13]);
     await writeFile(file, bytes);
     assert.deepEqual(await state(), ["present", 15]);
     assert.equal(await removeModel(entry, { folder }), 15);

@@ -41,12 +41,15 @@ program
   .option("--json", "one JSON object on standard output")
   .action(doctor);
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode;
-  else process.exitCode = failed(error, process.argv.includes("--json"));
+async function main(): Promise<void> {
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) process.exitCode = error.exitCode;
+    else process.exitCode = failed(error, process.argv.includes("--json"));
+  }
+  // A pending handle must not keep a failed command alive.
+  if (process.exitCode !== undefined && process.exitCode !== 0) process.exit(process.exitCode);
 }
-// A pending handle (a progress bar's timer, a child that does not go) must not keep a finished command alive.
-if (process.exitCode !== undefined && process.exitCode !== 0) process.exit(process.exitCode);
 
+void main();

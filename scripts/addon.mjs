@@ -2,7 +2,7 @@
 //
 // cmake-js configures CMake with Node-API's headers from the package node-api-headers (native/package.json's
 // binary.napi_versions tells it so), so no headers are downloaded.
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -33,24 +33,60 @@ export async function buildTools(found) {
 /** How many compilers run at once: two suffice on a small machine, and a large one keeps some cores for its user. */
 export const jobs = Math.min(8, Math.max(2, availableParallelism() - 1));
 
+/** Drops what CMake knows about compilers and tools, and keeps the objects. */
+function forgetMachine() {
+  rmSync(join(build, "CMakeCache.txt"), { force: true });
+  const files = join(build, "CMakeFiles");
+  const found = existsSync(files) ? readdirSync(files).filter((name) => /^\d/.test(name)) : [];
+  for (const name of found) rmSync(join(files, name), { recursive: true });
+}
+
+/** Whether the tree was configured with this compiler and CMake in this place; else CMake would refuse or mix them up. */
+function configuredWith(cmake, compiler) {
+  const cache = readStamp(join(build, "CMakeCache.txt")) ?? "";
+  const has = (name, value) => new RegExp(`^${name}:\\w+=(.*)$`, "m").exec(cache)?.[1] === value;
+  return has("CMAKE_CXX_COMPILER", compiler) && has("CMAKE_COMMAND", cmake) && has("CMAKE_HOME_DIRECTORY", native);
+}
+
 export async function buildAddon(found) {
   const want = wanted();
   if (existsSync(addon) && readStamp(stampFile) === want) return;
   const { cmake, compiler, ninja, env } = await buildTools(found);
   dropStamp(stampFile);
   await step("building the engine's native part", async () => {
-    const cmakeJs = join(dirname(createRequire(join(root, "package.json")).resolve("cmake-js/package.json")), "bin", "cmake-js");
-    const tree = ["-d", native, "-O", build, "-B", "Release", "-G", "Ninja", "-c", cmake, "--cc", compiler, "--cxx", compiler];
+    const cmakeJs = join(
+      dirname(createRequire(join(root, "package.json")).resolve("cmake-js/package.json")),
+      "bin",
+      "cmake-js",
+    );
+    const tree = [
+      "-d",
+      native,
+      "-O",
+      build,
+      "-B",
+      "Release",
+      "-G",
+      "Ninja",
+      "-c",
+      cmake,
+      "--cc",
+      compiler,
+      "--cxx",
+      compiler,
+    ];
     const options = [...tree, `--CDCMAKE_MAKE_PROGRAM=${ninja}`, "-l", "warn"];
-    const call = (command, ...more) => run(process.execPath, [cmakeJs, command, ...options, ...more], { cwd: root, env });
+    const call = (command, ...more) =>
+      run(process.execPath, [cmakeJs, command, ...options, ...more], { cwd: root, env });
+    if (!configuredWith(cmake, compiler)) forgetMachine();
     try {
       await call("configure");
-    } catch {
-      // The tree was made by another compiler, CMake or place: begin it anew.
-      for (const name of ["CMakeCache.txt", "CMakeFiles", "build.ninja"]) rmSync(join(build, name), { recursive: true, force: true });
-      await call("configure");
+      await call("build", "-p", String(jobs));
+    } catch (error) {
+      // What CMake found out about the machine may be what went wrong (a tool missing then and there now, another compiler).
+      forgetMachine();
+      throw error;
     }
-    await call("build", "-p", String(jobs));
     if (!existsSync(addon)) throw new Stop(`the build made no ${addon}`);
   });
   writeStamp(stampFile, want);

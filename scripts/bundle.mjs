@@ -4,7 +4,7 @@
 // in the checkout, in dist/ alone and in a packaged extension.
 import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, relative } from "node:path";
+import { join, relative } from "node:path";
 import { dist, root } from "./layout.mjs";
 import { dropStamp, filesUnder, hashOf, readStamp, writeStamp } from "./stamps.mjs";
 import { Stop, step } from "./steps.mjs";
@@ -27,7 +27,9 @@ const stampFile = join(dist, ".stamp");
 
 function wanted() {
   const sources = [...filesUnder(join(root, "engine")), join(root, "native", "index.d.ts")];
-  const settings = ["package.json", "package-lock.json", "tsconfig.json", "scripts/bundle.mjs"].map((name) => join(root, name));
+  const settings = ["package.json", "package-lock.json", "tsconfig.json", "scripts/bundle.mjs"].map((name) =>
+    join(root, name),
+  );
   return hashOf([...sources, ...settings], [process.platform, process.arch]);
 }
 
@@ -37,8 +39,12 @@ export function bundleReady() {
 
 function copyAssets(require) {
   for (const { name, paths } of assets) {
-    const manifest = require.resolve.paths(name)?.map((folder) => join(folder, name)).find((folder) => existsSync(folder));
-    if (manifest === undefined) throw new Stop(`the package ${name} is not installed: is ${process.platform}-${process.arch} supported?`);
+    const manifest = require.resolve
+      .paths(name)
+      ?.map((folder) => join(folder, name))
+      .find((folder) => existsSync(folder));
+    if (manifest === undefined)
+      throw new Stop(`the package ${name} is not installed: is ${process.platform}-${process.arch} supported?`);
     for (const path of paths) cpSync(join(manifest, path), join(dist, "node_modules", name, path), { recursive: true });
   }
 }
@@ -47,7 +53,8 @@ export async function bundle() {
   const want = wanted();
   if (readStamp(stampFile) === want) return;
   const missing = Object.values(entries).filter((source) => !existsSync(join(root, source)));
-  if (missing.length > 0) throw new Stop(`cannot bundle: ${missing.join(", ")} ${missing.length > 1 ? "are" : "is"} missing`);
+  if (missing.length > 0)
+    throw new Stop(`cannot bundle: ${missing.join(", ")} ${missing.length > 1 ? "are" : "is"} missing`);
   await step("bundling the engine", async () => {
     const require = createRequire(join(root, "package.json"));
     const { build } = require("esbuild");
@@ -71,7 +78,9 @@ export async function bundle() {
       logLevel: "silent",
     }).catch((error) => error);
     if (errors?.length > 0) {
-      const lines = errors.map(({ text, location }) => `${location ? `${location.file}:${location.line}: ` : ""}${text}`);
+      const lines = errors.map(
+        ({ text, location }) => `${location ? `${location.file}:${location.line}: ` : ""}${text}`,
+      );
       throw new Stop(`esbuild failed\n${lines.join("\n")}`);
     }
     copyAssets(require);

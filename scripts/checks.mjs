@@ -14,7 +14,9 @@ const program = (...path) => [process.execPath, join(nodeModules, ...path)];
 /** The C++ files that git knows or would add. */
 async function nativeFiles() {
   const patterns = ["*.h", "*.cpp"].flatMap((ending) => [`native/${ending}`, `test/${ending}`]);
-  const { output } = await run("git", ["ls-files", "-co", "--exclude-standard", "-z", "--deduplicate", ...patterns], { cwd: root });
+  const { output } = await run("git", ["ls-files", "-co", "--exclude-standard", "-z", "--deduplicate", ...patterns], {
+    cwd: root,
+  });
   const { output: gone } = await run("git", ["ls-files", "-d", "-z"], { cwd: root });
   const deleted = new Set(gone.split("\0"));
   return output.split("\0").filter((path) => path !== "" && !deleted.has(path));
@@ -27,10 +29,23 @@ async function clangFormat(write) {
 
 const checks = [
   { name: "types", command: () => [...program("typescript", "bin", "tsc"), "--noEmit"] },
-  { name: "biome", command: (write) => [...program("@biomejs", "biome", "bin", "biome"), "check", "--error-on-warnings", ...(write ? ["--write"] : [])], writes: true },
+  {
+    name: "biome",
+    command: (write) => [
+      ...program("@biomejs", "biome", "bin", "biome"),
+      "check",
+      "--error-on-warnings",
+      ...(write ? ["--write"] : []),
+    ],
+    writes: true,
+  },
   { name: "clang-format", command: clangFormat, writes: true },
   { name: "knip", command: () => [...program("knip", "bin", "knip.js"), "--no-progress", "--no-config-hints"] },
-  { name: "import rules", command: () => [...program("mocha", "bin", "mocha.js"), "test/imports.test.ts"], tested: true },
+  {
+    name: "import rules",
+    command: () => [...program("mocha", "bin", "mocha.js"), "test/imports.test.ts"],
+    tested: true,
+  },
 ];
 
 /** Runs the checks and returns the names of those that fail. `skipTested` leaves out what npm test has run by itself. */

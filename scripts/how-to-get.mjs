@@ -1,13 +1,14 @@
 // how-to-get.mjs — the command that brings a missing tool, for the system at hand.
 //
-// In: a tool's name, the platform and the text of /etc/os-release. Out: one line. Pure.
+// In: a tool's name and the system. Out: one line.
+import { readFileSync } from "node:fs";
 
 const families = [
-  { ids: ["debian", "ubuntu"], install: "sudo apt-get install -y" },
-  { ids: ["fedora", "rhel", "centos"], install: "sudo dnf install -y" },
-  { ids: ["arch"], install: "sudo pacman -S --needed" },
-  { ids: ["alpine"], install: "sudo apk add" },
-  { ids: ["suse", "opensuse"], install: "sudo zypper install -y" },
+  { ids: ["debian", "ubuntu"], install: "apt-get install -y" },
+  { ids: ["fedora", "rhel", "centos"], install: "dnf install -y" },
+  { ids: ["arch"], install: "pacman -S --needed" },
+  { ids: ["alpine"], install: "apk add" },
+  { ids: ["suse", "opensuse"], install: "zypper install -y" },
 ];
 
 const packages = {
@@ -26,12 +27,24 @@ const mac = {
   gtest: "brew install googletest",
 };
 
+/** The system that this runs on. */
+export function thisSystem() {
+  let osRelease = "";
+  try {
+    osRelease = readFileSync("/etc/os-release", "utf8");
+  } catch {
+    // Not a Linux with that file: the advice gets more general.
+  }
+  return { platform: process.platform, osRelease, root: process.getuid?.() === 0 };
+}
+
 /** The command for `tool` ("git", "compiler", "cmake", "ninja", "pip", "gtest"), or words where no command is known. */
-export function howToGet(tool, platform = process.platform, osRelease = "") {
+export function howToGet(tool, { platform, osRelease, root } = thisSystem()) {
   if (platform === "darwin") return mac[tool] ?? `brew install ${tool}`;
   if (platform === "win32") return "Windows is not supported yet: use WSL 2 and follow its Linux distribution";
   const ids = [...osRelease.matchAll(/^ID(?:_LIKE)?="?([^"\n]*)"?$/gm)].flatMap((match) => match[1].split(" "));
   const family = families.find((candidate) => candidate.ids.some((id) => ids.some((own) => own.startsWith(id))));
   const name = family && packages[tool][family.ids[0]];
-  return name ? `${family.install} ${name}` : `install ${packages[tool].debian} (its name on Debian) with your system's package manager`;
+  if (!name) return `install ${packages[tool].debian} (its name on Debian) with your system's package manager`;
+  return `${root ? "" : "sudo "}${family.install} ${name}`;
 }

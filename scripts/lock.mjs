@@ -65,7 +65,8 @@ export function tryLock(folder) {
     rmSync(ticket, { force: true });
     return { owner: undefined };
   }
-  for (let number = last; number > 0 && number > last - 100; --number) rmSync(join(folder, `lock.${number}`), { force: true });
+  for (let number = last; number > 0 && number > last - 100; --number)
+    rmSync(join(folder, `lock.${number}`), { force: true });
   return { release: () => writeFileSync(ticket, free) };
 }
 

@@ -7,12 +7,16 @@ import { buildTools, jobs } from "./addon.mjs";
 import { howToGet } from "./how-to-get.mjs";
 import { native, root, testBuild } from "./layout.mjs";
 import { onPath } from "./prerequisites.mjs";
-import { readStamp } from "./stamps.mjs";
 import { run, Stop, step } from "./steps.mjs";
 
 /** Configures the tree; where GoogleTest is missing and we may, it is installed first. */
 async function configure({ cmake, ninja, compiler, env }) {
-  const settings = [`-DCMAKE_MAKE_PROGRAM=${ninja}`, `-DCMAKE_CXX_COMPILER=${compiler}`, "-DQUIRE_TESTS=ON", "-DQUIRE_WERROR=ON"];
+  const settings = [
+    `-DCMAKE_MAKE_PROGRAM=${ninja}`,
+    `-DCMAKE_CXX_COMPILER=${compiler}`,
+    "-DQUIRE_TESTS=ON",
+    "-DQUIRE_WERROR=ON",
+  ];
   const call = () => run(cmake, ["-S", native, "-B", testBuild, "-G", "Ninja", ...settings], { cwd: root, env });
   try {
     await call();
@@ -20,8 +24,7 @@ async function configure({ cmake, ninja, compiler, env }) {
     if (!/GTest/.test(error.message)) throw error;
     const apt = onPath(["apt-get"]);
     if (process.getuid?.() !== 0 || apt === undefined) {
-      const osRelease = readStamp("/etc/os-release") ?? "";
-      throw new Stop(`GoogleTest is missing, the native tests need it:\n  ${howToGet("gtest", process.platform, osRelease)}`);
+      throw new Stop(`GoogleTest is missing, the native tests need it:\n  ${howToGet("gtest")}`);
     }
     await step("installing GoogleTest (libgtest-dev)", async () => {
       const options = { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
@@ -39,7 +42,9 @@ async function configure({ cmake, ninja, compiler, env }) {
 /** Counts from ctest's lines, one per test: "3/33 Test #3: name ... Passed 0.01 sec". */
 export function countCtest(output) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const [, verdict] of output.matchAll(/^\s*\d+\/\d+ Test\s+#\d+: .*?(Passed|\*\*\*\s?[A-Za-z ]+?)\s+(?:[\d.]+ sec|$)/gm)) {
+  for (const [, verdict] of output.matchAll(
+    /^\s*\d+\/\d+ Test\s+#\d+: .*?(Passed|\*\*\*\s?[A-Za-z ]+?)\s+(?:[\d.]+ sec|$)/gm,
+  )) {
     if (verdict === "Passed") counts.passed += 1;
     else if (/Skipped|Disabled/.test(verdict)) counts.skipped += 1;
     else counts.failed += 1;
@@ -52,7 +57,10 @@ export async function runNativeTests(found) {
   const tools = await buildTools(found);
   await step("configuring the native tests", () => configure(tools));
   const built = await step("building the native tests", () =>
-    run(tools.cmake, ["--build", testBuild, "--parallel", String(jobs), "--", "-k", "0"], { env: tools.env, allowFailure: true }),
+    run(tools.cmake, ["--build", testBuild, "--parallel", String(jobs), "--", "-k", "0"], {
+      env: tools.env,
+      allowFailure: true,
+    }),
   );
   if (built.status !== 0) process.stderr.write(`${built.output.trimEnd()}\n`);
   const ctest = join(dirname(tools.cmake), "ctest");

@@ -33,9 +33,10 @@ export async function installPackages() {
     dropStamp(stampFile);
     await step("installing the npm packages", async () => {
       // npm_execpath is the npm that runs us; without it the one beside this Node, or on the PATH.
-      const cli = [process.env.npm_execpath, join(dirname(process.execPath), "../lib/node_modules/npm/bin/npm-cli.js")].find(
-        (path) => path?.endsWith("npm-cli.js") && existsSync(path),
-      );
+      const cli = [
+        process.env.npm_execpath,
+        join(dirname(process.execPath), "../lib/node_modules/npm/bin/npm-cli.js"),
+      ].find((path) => path?.endsWith("npm-cli.js") && existsSync(path));
       const args = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
       await (cli ? run(process.execPath, [cli, ...args], { cwd: root }) : run("npm", args, { cwd: root }));
     });

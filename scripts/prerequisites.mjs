@@ -2,7 +2,7 @@
 //
 // In: the environment. Out: what was found (compiler, CMake, Ninja), or one Stop that names everything missing and how to get it.
 // It installs nothing and needs no package.
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { howToGet } from "./how-to-get.mjs";
@@ -72,7 +72,16 @@ export async function versionOf(command, args = ["--version"]) {
 const compilerNames = (env) =>
   env.CXX
     ? [env.CXX]
-    : ["c++", "g++", "clang++", ...[15, 14, 13, 12, 11, 10, 9].map((n) => `g++-${n}`), ...[19, 18, 17, 16, 15].map((n) => `clang++-${n}`)];
+    : [
+        "c++",
+        "g++",
+        "clang++",
+        ...[15, 14, 13, 12, 11, 10, 9].map((n) => `g++-${n}`),
+        ...[19, 18, 17, 16, 15].map((n) => `clang++-${n}`),
+      ];
+
+/** The line of a compiler's output that says most. */
+const complaint = (output) => output.split("\n").find((line) => /error/i.test(line)) ?? output.trim().split("\n")[0];
 
 /**
  * A compiler that really compiles and links C++17, and why others did not. The answer is kept in the cache folder until the
@@ -90,13 +99,19 @@ export async function findCompiler(env = process.env) {
     const folder = mkdtempSync(join(tmpdir(), "quire-probe-"));
     try {
       writeFileSync(join(folder, "probe.cpp"), probe);
-      const built = await run(path, ["-std=c++17", "-pthread", "probe.cpp", "-o", "probe"], { cwd: folder, env, allowFailure: true });
+      const built = await run(path, ["-std=c++17", "-pthread", "probe.cpp", "-o", "probe"], {
+        cwd: folder,
+        env,
+        allowFailure: true,
+      });
       const ran = built.status === 0 ? await run(join(folder, "probe"), [], { allowFailure: true }) : built;
       if (ran.status === 0) {
         writeStamp(stamp, key);
         return { path, refused };
       }
-      refused.push(`${path} cannot build C++17: ${(built.output.trim() || ran.output.trim() || "its program failed").split("\n").find((line) => /error/.test(line)) ?? built.output.trim().split("\n")[0]}`);
+      refused.push(
+        `${path}: ${complaint(built.status === 0 ? ran.output || "its program does not run" : built.output)}`,
+      );
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -113,12 +128,10 @@ export async function findPip(env = process.env) {
   return undefined;
 }
 
-const osRelease = () => readStamp("/etc/os-release") ?? "";
-
 /** Throws one Stop that lists the problems, each with the way to mend it. */
 function stopOn(problems) {
   if (problems.length === 0) return;
-  const lines = problems.map(({ what, tool }) => `  - ${what}\n    ${howToGet(tool, process.platform, osRelease())}`);
+  const lines = problems.map(({ what, tool }) => `  - ${what}\n    ${howToGet(tool)}`);
   throw new Stop(`something that Quire needs is missing:\n${lines.join("\n")}`);
 }
 
@@ -146,7 +159,11 @@ export async function checkPrerequisites(env = process.env) {
   }
   if (pip === undefined) {
     const instead = "or python3 with pip, from which it comes by itself";
-    if (cmake === undefined) problems.push({ what: `CMake ${oldestCmake} or later (found: ${cmakeVersion ?? "none"}), ${instead}`, tool: "cmake" });
+    if (cmake === undefined)
+      problems.push({
+        what: `CMake ${oldestCmake} or later (found: ${cmakeVersion ?? "none"}), ${instead}`,
+        tool: "cmake",
+      });
     if (!ninjaWorks) problems.push({ what: `Ninja, ${instead}`, tool: "ninja" });
   }
   stopOn(problems);

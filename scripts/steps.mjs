@@ -9,7 +9,10 @@ export class Stop extends Error {
   name = "Stop";
 }
 
-const keptOutput = 64 * 1024;
+const keptOutput = 16 * 1024;
+
+/** Ninja's lines about what went well say nothing about what did not. */
+const withoutProgress = (output) => output.replace(/^\[\d+\/\d+\] .*\n/gm, "").trimEnd();
 
 /** Runs `work` behind a line like "quire: installing packages … 12.3 s". */
 export async function step(title, work, out = process.stderr) {
@@ -46,8 +49,10 @@ export function run(command, args, { cwd, env, show, allowFailure = false } = {}
     child.on("close", (status, signal) => {
       const output = Buffer.concat(out).toString();
       if (status === 0 || allowFailure) return resolve({ status: status ?? 1, output });
-      const end = show ? "" : `\n${output.slice(-keptOutput).trimEnd()}`;
-      reject(new Stop(`${[command, ...args].join(" ")} ${signal ? `was ended by ${signal}` : `failed (${status})`}${end}`));
+      const end = show ? "" : `\n${withoutProgress(output).slice(-keptOutput)}`;
+      reject(
+        new Stop(`${[command, ...args].join(" ")} ${signal ? `was ended by ${signal}` : `failed (${status})`}${end}`),
+      );
     });
   });
 }

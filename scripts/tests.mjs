@@ -35,7 +35,9 @@ async function runMocha(files) {
 
 function testFiles(models) {
   const folder = join("test", "models");
-  const all = filesUnder(join(root, "test")).map((path) => relative(root, path)).filter((path) => path.endsWith(".test.ts"));
+  const all = filesUnder(join(root, "test"))
+    .map((path) => relative(root, path))
+    .filter((path) => path.endsWith(".test.ts"));
   return all.filter((path) => path.startsWith(folder) === models);
 }
 
@@ -44,7 +46,9 @@ export const closingLine = ({ passed, failed, skipped }) => `${passed} passed, $
 
 async function modelTests() {
   const client = join(dist, "cli.cjs");
-  await step(`fetching the model ${testModel}`, () => run(process.execPath, [client, "models", "fetch", testModel], { cwd: root }));
+  await step(`fetching the model ${testModel}`, () =>
+    run(process.execPath, [client, "models", "fetch", testModel], { cwd: root }),
+  );
   return { mocha: await runMocha(testFiles(true)) };
 }
 

@@ -22,13 +22,22 @@ export async function fromWheel(name, python) {
   const folder = join(tools, `${name}-${version}`);
   const there = programIn(folder, places);
   if (there) return there;
-  if (python === undefined) throw new Stop(`${name} is installed from the wheel ${name}==${version}, which needs python3 with pip`);
+  if (python === undefined)
+    throw new Stop(`${name} is installed from the wheel ${name}==${version}, which needs python3 with pip`);
   return step(`installing ${name} ${version} from its wheel`, async () => {
     mkdirSync(tools, { recursive: true });
     // Into a folder of its own, then renamed: two runs at once cannot see a half-installed tool.
     const draft = mkdtempSync(join(tools, "draft-"));
     try {
-      const options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:", "--target", draft];
+      const options = [
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--target",
+        draft,
+      ];
       await run(python, ["-m", "pip", "install", ...options, `${name}==${version}`]);
       try {
         renameSync(draft, folder);

@@ -42,7 +42,11 @@ function scriptArrows(from: string, text: string): Arrow[] {
   const bare = text.matchAll(/^\s*import\s+["']([^"']+)["']/gm);
   const calls = text.matchAll(/\b(?:import|require)\(\s*["']([^"']+)["']/g);
   return [
-    ...[...statements].map(([, clause = "", to = ""]) => ({ from, to: target(from, to), typesOnly: isTypesOnly(clause) })),
+    ...[...statements].map(([, clause = "", to = ""]) => ({
+      from,
+      to: target(from, to),
+      typesOnly: isTypesOnly(clause),
+    })),
     ...[...bare, ...calls].map(([, to = ""]) => ({ from, to: target(from, to), typesOnly: false })),
   ];
 }

@@ -14,7 +14,9 @@ interface Rule {
   types?: string[];
 }
 
-const stages = ["collect", "plan", "outline", "render", "tokenize", "prefill", "lookup", "cite"].map((name) => `engine/${name}/`);
+const stages = ["collect", "plan", "outline", "render", "tokenize", "prefill", "lookup", "cite"].map(
+  (name) => `engine/${name}/`,
+);
 /** Files beside the stages that import no stage and that all of them may use. */
 const common = ["engine/errors.ts", "engine/here.ts", "engine/definition-line.ts"];
 const surface = "native/index.d.ts";
@@ -73,7 +75,8 @@ const purePackages = /^node:(path|crypto|util|assert|buffer)(\/|$)/;
 
 const folders = ["engine", "extension", "media", "native", "scripts", "test"];
 
-const fits = (file: string, pattern: string): boolean => (pattern.endsWith("/") ? file.startsWith(pattern) : file === pattern);
+const fits = (file: string, pattern: string): boolean =>
+  pattern.endsWith("/") ? file.startsWith(pattern) : file === pattern;
 
 /** The folder that belongs to a rule: what lies in it may import what lies in it. */
 const own = (rule: Rule): string => (rule.from.endsWith("/") ? rule.from : "");
@@ -82,7 +85,8 @@ function judge({ from, to, typesOnly }: Arrow): string | undefined {
   const inside = folders.some((folder) => to.startsWith(`${folder}/`)) || to === "package.json";
   if (!inside) {
     const border = reserved.find((entry) => entry.to.test(to));
-    if (border && !border.only.some((pattern) => fits(from, pattern))) return `${from} → ${to}: only ${border.only.join(", ")}`;
+    if (border && !border.only.some((pattern) => fits(from, pattern)))
+      return `${from} → ${to}: only ${border.only.join(", ")}`;
     const leavesValues = to.startsWith("node:") && !purePackages.test(to) && !typesOnly;
     if (leavesValues && pure.some((pattern) => fits(from, pattern))) return `${from} → ${to}: this folder is pure`;
     return undefined;
@@ -90,7 +94,11 @@ function judge({ from, to, typesOnly }: Arrow): string | undefined {
   const rule = rules.filter((entry) => fits(from, entry.from)).sort((a, b) => b.from.length - a.from.length)[0];
   if (rule === undefined) return `${from}: no rule`;
   // In engine/ itself the files are neighbours, not a unit: each needs its arrow.
-  const allowed = [...rule.values, ...(rule.from === "engine/" ? [] : [own(rule)]), ...(typesOnly ? (rule.types ?? []) : [])];
+  const allowed = [
+    ...rule.values,
+    ...(rule.from === "engine/" ? [] : [own(rule)]),
+    ...(typesOnly ? (rule.types ?? []) : []),
+  ];
   if (allowed.some((pattern) => pattern !== "" && fits(to, pattern))) return undefined;
   return `${from} → ${to}${typesOnly ? " (types)" : ""}: not drawn`;
 }
@@ -121,13 +129,21 @@ describe("imports and includes", () => {
   const forbidden: [string, string, string][] = [
     ["a leaf that imports", "engine/protocol.ts", 'import { QuireError } from "./errors.ts";'],
     ["a stage that calls another", "engine/plan/plan.ts", 'import { collect } from "../collect/collect.ts";'],
-    ["a stage that calls another, over lines", "engine/plan/plan.ts", 'import {\n  type A,\n  collect,\n} from "../collect/collect.ts";'],
+    [
+      "a stage that calls another, over lines",
+      "engine/plan/plan.ts",
+      'import {\n  type A,\n  collect,\n} from "../collect/collect.ts";',
+    ],
     ["a stage that exports another's functions", "engine/plan/plan.ts", 'export * from "../collect/collect.ts";'],
     ["a stage that loads another lazily", "engine/plan/plan.ts", 'const x = await import("../collect/collect.ts");'],
     ["a stage that knows the native part", "engine/plan/plan.ts", 'import { native } from "../native.ts";'],
     ["a plan that reads the disk", "engine/plan/plan.ts", 'import { readFile } from "node:fs/promises";'],
     ["a client that looks behind the protocol", "engine/cli/ask.ts", 'import { plan } from "../plan/plan.ts";'],
-    ["an extension that looks behind the protocol", "extension/main.ts", 'import type { Plan } from "../engine/plan/plan.ts";'],
+    [
+      "an extension that looks behind the protocol",
+      "extension/main.ts",
+      'import type { Plan } from "../engine/plan/plan.ts";',
+    ],
     ["vscode outside the extension", "engine/collect/collect.ts", 'import * as vscode from "vscode";'],
     ["product code that imports scripts", "engine/main.ts", 'import { root } from "../scripts/layout.mjs";'],
     ["product code that imports tests", "engine/cli/ask.ts", 'import "../../test/engine/tiny.ts";'],
@@ -143,10 +159,18 @@ describe("imports and includes", () => {
 
   const allowed: [string, string, string][] = [
     ["types of another stage", "engine/plan/plan.ts", 'import type { SourceFile } from "../collect/types.ts";'],
-    ["types of another stage, one by one", "engine/plan/plan.ts", 'import { type A, type B } from "../collect/types.ts";'],
+    [
+      "types of another stage, one by one",
+      "engine/plan/plan.ts",
+      'import { type A, type B } from "../collect/types.ts";',
+    ],
     ["a neighbour in the folder", "engine/plan/plan.ts", 'import { value } from "./value.ts";'],
     ["the protocol in a client", "engine/cli/ask.ts", 'import { methods } from "../protocol.ts";'],
-    ["words about imports in a comment", "engine/protocol.ts", '// it must not import "./errors.ts" from "./errors.ts"'],
+    [
+      "words about imports in a comment",
+      "engine/protocol.ts",
+      '// it must not import "./errors.ts" from "./errors.ts"',
+    ],
     ["napi.h in the addon", "native/addon/addon.cpp", "#include <napi.h>"],
   ];
   for (const [what, file, text] of allowed) {

@@ -9,7 +9,7 @@ import { QuireError } from "../errors.ts";
 import type { RenderRequest } from "./render-template.ts";
 import { startWorker } from "./start-worker.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-import type { RenderReply, WorkerJob } from "./worker.ts";
+import type { RenderJob, RenderReply } from "./worker.ts";
 
 export interface ChatPieces {
   /** From the beginning up to the user's content; the system prompt is in it. */
@@ -32,7 +32,7 @@ export interface ChatOptions {
 }
 
 export interface ChatDeps {
-  start(job: WorkerJob): Worker;
+  start(job: RenderJob): Worker;
   /** Milliseconds that a template may take, the thread's start included. */
   timeout: number;
 }
@@ -62,7 +62,7 @@ function unsupported(reason: string): QuireError {
 
 function render(request: RenderRequest, deps: ChatDeps): Promise<string> {
   return new Promise((resolve, reject) => {
-    const worker = deps.start({ job: "render", request, maxLength: maxRenderedLength });
+    const worker = deps.start({ request, maxLength: maxRenderedLength });
     worker.ref();
     const settle = (finish: () => void): void => {
       clearTimeout(timer);

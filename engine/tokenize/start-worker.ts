@@ -1,7 +1,7 @@
 // start-worker.ts — starts worker.ts as a thread: the bundle `tokenize-worker.cjs` beside the engine's, else the source itself with
 // tsx where the sources run as they are (tests).
 //
-// In: a job and limits. Out: a Worker. It must not know what the job is about.
+// In: a job and limits. Out: a Worker.
 
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,10 +9,10 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { type ResourceLimits, Worker } from "node:worker_threads";
 import { here } from "../here.ts";
-import type { WorkerJob } from "./worker.ts";
+import type { RenderJob } from "./worker.ts";
 
 /** Starts a thread for one job. It does not keep the process alive. */
-export function startWorker(job: WorkerJob, resourceLimits: ResourceLimits = {}): Worker {
+export function startWorker(job: RenderJob, resourceLimits: ResourceLimits = {}): Worker {
   const bundle = path.join(here, "tokenize-worker.cjs");
   // What it prints is no part of the engine's output.
   const options = { workerData: job, resourceLimits, stdout: true, stderr: true };

@@ -40,7 +40,7 @@ const maxWordLength = 4_096;
 // Words in the table before it is emptied; some 30 MB. A repository of 10 MB has about 150 k different ones.
 const maxWords = 400_000;
 // V8 keeps the whole text alive for a slice of 13 characters or more.
-const sliceLength = 13;
+const sharedFrom = 13;
 
 export class Tokenizer {
   /** SHA-256, in hex, of everything that decides about ids. */
@@ -49,8 +49,7 @@ export class Tokenizer {
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   readonly addBos: boolean;
-  /** What it was made from, to make another one in a thread. */
-  readonly source: TokenizerSource;
+  readonly #source: TokenizerSource;
   readonly #library: Library;
   readonly #merge: (words: string[]) => string[];
   readonly #idOf: ReadonlyMap<string, number>;
@@ -58,14 +57,12 @@ export class Tokenizer {
   readonly #userDefined: RegExp | null;
   #words = new Map<string, number | readonly number[]>();
   readonly #bytes: (Uint8Array | undefined)[] = [];
-  #out = new Int32Array(1 << 12);
-  #length = 0;
 
   /** Throws "unsupported-model" for another kind of tokenizer, "invalid-model" where the metadata contradicts itself. */
   constructor(source: TokenizerSource) {
     const pre = checkKind(source);
     checkShape(source);
-    this.source = source;
+    this.#source = source;
     this.hash = hashSource(source);
     this.vocabularySize = source.tokens.length;
     this.bosId = source.bosId;
@@ -87,17 +84,21 @@ export class Tokenizer {
    * found: they steer nothing. Lone surrogates are read as U+FFFD. Bytes that the vocabulary lacks (see `lacks`) give no token.
    */
   encode(text: string): Int32Array {
-    this.#length = 0;
+    const slices = this.encodeInSlices(text, Number.POSITIVE_INFINITY);
+    for (let slice = slices.next(); ; slice = slices.next()) if (slice.done) return slice.value;
+  }
+
+  /** Like `encode`, with a pause after every `length` characters or a little more, for texts that take long. */
+  *encodeInSlices(text: string, length: number): Generator<undefined, Int32Array> {
+    const ids = new Ids();
     let start = 0;
-    if (this.#userDefined !== null) {
-      for (const match of text.matchAll(this.#userDefined)) {
-        this.#addText(text, start, match.index);
-        this.#push(this.#idOf.get(match[0]) ?? 0);
-        start = match.index + match[0].length;
-      }
+    for (const match of this.#userDefined === null ? [] : text.matchAll(this.#userDefined)) {
+      yield* this.#addText(text.slice(start, match.index), length, ids);
+      ids.push(this.#idOf.get(match[0]) ?? 0);
+      start = match.index + match[0].length;
     }
-    this.#addText(text, start, text.length);
-    return this.#out.slice(0, this.#length);
+    yield* this.#addText(start === 0 ? text : text.slice(start), length, ids);
+    return ids.take();
   }
 
   /** Ids of a chat template's own text, in which control tokens are tokens. Never for text from outside. */
@@ -122,8 +123,8 @@ export class Tokenizer {
   bytesOf(id: number): Uint8Array {
     let bytes = this.#bytes[id];
     if (bytes === undefined) {
-      const token = this.source.tokens[id] ?? "";
-      const type = this.source.tokenTypes[id];
+      const token = this.#source.tokens[id] ?? "";
+      const type = this.#source.tokenTypes[id];
       if (type === userDefinedType) bytes = new TextEncoder().encode(token);
       else if (type === normalType) bytes = unspell(token) ?? new TextEncoder().encode(token);
       else bytes = new Uint8Array(0);
@@ -139,7 +140,7 @@ export class Tokenizer {
 
   /** A token as the vocabulary spells it; "" for an id out of range. */
   spellingOf(id: number): string {
-    return this.source.tokens[id] ?? "";
+    return this.#source.tokens[id] ?? "";
   }
 
   /** The bytes for which the vocabulary has no token; a text's round trip is exact but for them. */
@@ -149,44 +150,40 @@ export class Tokenizer {
 
   /** True for tokens that are not text: control and unknown ones. */
   isControl(id: number): boolean {
-    const type = this.source.tokenTypes[id];
+    const type = this.#source.tokenTypes[id];
     return type === controlType || type === unknownType;
   }
 
-  /** Cuts text[start, end) into words and adds their ids. */
-  #addText(text: string, start: number, end: number): void {
-    const part = start === 0 && end === text.length ? text : text.slice(start, end);
+  /** Cuts a text into words and adds their ids. */
+  *#addText(text: string, length: number, ids: Ids): Generator<undefined, void> {
     const pattern = this.#pattern;
-    let at = 0;
-    while (at < part.length) {
+    let pause = length;
+    for (let at = 0; at < text.length; ) {
       pattern.lastIndex = at;
       // Where nothing matches, llama.cpp makes a word of one character.
-      const next = pattern.test(part) ? pattern.lastIndex : at + ((part.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
-      if (next - at <= maxWordLength) this.#addWord(part.slice(at, next));
-      else this.#addLongWord(part.slice(at, next));
-      at = next;
+      const next = pattern.test(text) ? pattern.lastIndex : at + ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
+      // A word that is too long is cut, never inside a surrogate pair.
+      for (let end = next; at < next; at = end) {
+        end = next - at <= maxWordLength ? next : at + maxWordLength;
+        if (end < next && (text.charCodeAt(end) & 0xfc00) === 0xdc00) end--;
+        this.#addWord(text.slice(at, end), ids);
+        if (end >= pause) {
+          pause = end + length;
+          yield;
+        }
+      }
     }
   }
 
-  #addLongWord(word: string): void {
-    for (let at = 0; at < word.length; ) {
-      let next = Math.min(at + maxWordLength, word.length);
-      const unit = word.charCodeAt(next);
-      if (unit >= 0xdc00 && unit <= 0xdfff) next--;
-      this.#addWord(word.slice(at, next));
-      at = next;
-    }
-  }
-
-  #addWord(word: string): void {
+  #addWord(word: string, out: Ids): void {
     let ids = this.#words.get(word);
     if (ids === undefined) {
       ids = this.#encodeWord(word);
       if (this.#words.size >= maxWords) this.#words = new Map();
-      this.#words.set(word.length < sliceLength ? word : detached(word), ids);
+      this.#words.set(word.length < sharedFrom ? word : detached(word), ids);
     }
-    if (typeof ids === "number") this.#push(ids);
-    else for (const id of ids) this.#push(id);
+    if (typeof ids === "number") out.push(ids);
+    else for (const id of ids) out.push(id);
   }
 
   #encodeWord(word: string): number | readonly number[] {
@@ -197,14 +194,24 @@ export class Tokenizer {
     }
     return ids.length === 1 && ids[0] !== undefined ? ids[0] : ids;
   }
+}
 
-  #push(id: number): void {
-    if (this.#length === this.#out.length) {
-      const larger = new Int32Array(this.#out.length * 2);
-      larger.set(this.#out);
-      this.#out = larger;
+/** A list of ids that grows. */
+class Ids {
+  #ids = new Int32Array(1 << 10);
+  #length = 0;
+
+  push(id: number): void {
+    if (this.#length === this.#ids.length) {
+      const larger = new Int32Array(this.#ids.length * 2);
+      larger.set(this.#ids);
+      this.#ids = larger;
     }
-    this.#out[this.#length++] = id;
+    this.#ids[this.#length++] = id;
+  }
+
+  take(): Int32Array {
+    return this.#ids.slice(0, this.#length);
   }
 }
 

@@ -1,70 +1,60 @@
-// Many texts: here, in threads, from the cache, cancelled.
+// Many texts: from the tokenizer, from the cache, cancelled.
 
 import assert from "node:assert/strict";
-import { Worker } from "node:worker_threads";
 import { QuireError } from "../../../engine/errors.ts";
-import { Encoder, type EncoderDeps } from "../../../engine/tokenize/encoder.ts";
-import { startWorker } from "../../../engine/tokenize/start-worker.ts";
+import { Encoder } from "../../../engine/tokenize/encoder.ts";
 import { TokenCache } from "../../../engine/tokenize/token-cache.ts";
-import { tinyTokenizer } from "./tiny.ts";
+import { Tokenizer } from "../../../engine/tokenize/tokenizer.ts";
+import { tinySource, tinyTokenizer } from "./tiny.ts";
 
-const texts = Array.from({ length: 300 }, (_, i) => `hello ${i % 250} `.repeat(i % 40));
+const texts = Array.from({ length: 300 }, (_, i) => `hello ${i % 250} <tool>`.repeat(i % 40));
+const long = `${"hello ".repeat(100_000)}${"x".repeat(100_000)}<tool>\u{1f600}`;
 
-describe("Encoder", function () {
-  this.timeout(30_000);
+describe("Encoder", () => {
   const tokenizer = tinyTokenizer();
-  const expected = texts.map((text) => tokenizer.encode(text));
-  const emptyCache = (): Promise<TokenCache> =>
+  const cacheOf = (): Promise<TokenCache> =>
     TokenCache.open({ folder: null, tokenizerHash: tokenizer.hash, vocabularySize: tokenizer.vocabularySize });
-  const make = async (deps: Partial<EncoderDeps>): Promise<Encoder> =>
-    new Encoder(tokenizer, await emptyCache(), {
-      start: (job) => startWorker(job),
-      threads: 2,
-      poolFrom: Number.POSITIVE_INFINITY,
-      ...deps,
-    });
   const cancelled = (error: unknown): boolean => error instanceof QuireError && error.code === "cancelled";
 
-  it("gives each text's ids in order, the same here and in threads", async () => {
-    assert.deepEqual(await (await make({})).encodeAll(texts), expected);
-    assert.deepEqual(await (await make({ poolFrom: 0 })).encodeAll(texts), expected);
-    assert.deepEqual(await (await make({ poolFrom: 0 })).encodeAll([]), []);
+  it("gives each text's ids, in the texts' order", async () => {
+    const encoder = new Encoder(tokenizer, await cacheOf());
+    const ids = await encoder.encodeAll([...texts, long]);
+    assert.deepEqual(
+      ids,
+      [...texts, long].map((text) => tokenizer.encode(text)),
+    );
+    assert.deepEqual(await encoder.encodeAll([]), []);
   });
 
-  it("takes what it knows from the cache", async () => {
-    let started = 0;
-    const encoder = await make({
-      poolFrom: 1,
-      threads: 1,
-      start: (job) => {
-        started++;
-        return startWorker(job);
-      },
-    });
-    await encoder.encodeAll(texts);
-    assert.deepEqual(await encoder.encodeAll([...texts].reverse()), [...expected].reverse());
-    assert.equal(started, 1);
-  });
-
-  it("encodes here what a thread that fails leaves behind", async () => {
-    const failing = await make({ poolFrom: 0, start: () => new Worker("throw new Error('broken')", { eval: true }) });
-    assert.deepEqual(await failing.encodeAll(texts), expected);
-    const ending = await make({ poolFrom: 0, start: () => new Worker("process.exit(0)", { eval: true }) });
-    assert.deepEqual(await ending.encodeAll(texts), expected);
-  });
-
-  it("stops when it is cancelled, before and while it encodes, and can be used again", async () => {
-    for (const poolFrom of [0, Number.POSITIVE_INFINITY]) {
-      const encoder = await make({ poolFrom });
-      await assert.rejects(encoder.encodeAll(texts, AbortSignal.abort()), cancelled);
-      const controller = new AbortController();
-      const running = encoder.encodeAll(
-        texts.map((text, i) => `${text}${i}`.repeat(20)),
-        controller.signal,
-      );
-      setImmediate(() => controller.abort());
-      await assert.rejects(running, cancelled);
-      assert.deepEqual(await encoder.encodeAll(texts), expected);
+  it("encodes a text once, however often it is wanted", async () => {
+    class Counting extends Tokenizer {
+      count = 0;
+      override encodeInSlices(text: string, length: number): Generator<undefined, Int32Array> {
+        this.count++;
+        return super.encodeInSlices(text, length);
+      }
     }
+    const counting = new Counting(tinySource());
+    const encoder = new Encoder(counting, await cacheOf());
+    await encoder.encodeAll(["a", "b", "a"]);
+    await encoder.encodeAll(["b", "a"]);
+    assert.equal(counting.count, 2);
+  });
+
+  it("lets others run, and stops within 300 ms when it is cancelled", async () => {
+    const encoder = new Encoder(tokenizer, await cacheOf());
+    const controller = new AbortController();
+    let ended = false;
+    const running = encoder.encodeAll([long.repeat(40), ...texts], controller.signal).finally(() => {
+      ended = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(ended, false);
+    const start = performance.now();
+    controller.abort();
+    await assert.rejects(running, cancelled);
+    assert.ok(performance.now() - start < 300);
+    await assert.rejects(encoder.encodeAll(texts, AbortSignal.abort()), cancelled);
+    assert.equal((await encoder.encodeAll(texts)).length, texts.length);
   });
 });

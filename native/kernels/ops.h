@@ -17,11 +17,11 @@
 
 namespace quire {
 
-constexpr int kPageTokens = 16;      // P: also one AVX-512 register of floats
-constexpr int kKeyBlockPages = 4;    // attend goes through a list in blocks of 4 pages, counted from its beginning
-constexpr int kSplitPages = 64;      // decode attention is split into parts of 64 pages of the list, merged in order
-constexpr int kSummaryGroup = 16;    // summaries of 16 neighbouring page slots are interleaved, a register again
-constexpr int kQuantBlock = 32;      // activations have one scale per 32 values
+constexpr int kPageTokens = 16;    // P: also one AVX-512 register of floats
+constexpr int kKeyBlockPages = 4;  // attend goes through a list in blocks of 4 pages, counted from its beginning
+constexpr int kSplitPages = 64;    // decode attention is split into parts of 64 pages of the list, merged in order
+constexpr int kSummaryGroup = 16;  // summaries of 16 neighbouring page slots are interleaved, a register again
+constexpr int kQuantBlock = 32;    // activations have one scale per 32 values
 
 // What every op gets: where to run and when to stop early. An op that was cancelled leaves its output undefined.
 struct Run {
@@ -31,11 +31,11 @@ struct Run {
 
 // Activations of T tokens as signed 8-bit codes, a scale per kQuantBlock values: x ≈ scale · code, |code| ≤ 127.
 struct QuantRows {
-  int8_t* codes = nullptr;   // [T, K]
-  float* scales = nullptr;   // [T, K/32]
-  int32_t* sums = nullptr;   // [T, K/16]  sum of the codes of each 16 values (two per block)
-  int64_t tokens = 0;        // T
-  int64_t columns = 0;       // K, a multiple of 32
+  int8_t* codes = nullptr;  // [T, K]
+  float* scales = nullptr;  // [T, K/32]
+  int32_t* sums = nullptr;  // [T, K/16]  sum of the codes of each 16 values (two per block)
+  int64_t tokens = 0;       // T
+  int64_t columns = 0;      // K, a multiple of 32
 };
 
 // x = embedding[token] as float.
@@ -51,10 +51,10 @@ struct NormArgs {
   const float* x = nullptr;       // [T, E]
   const float* weight = nullptr;  // [E]
   float eps = 0;
-  int64_t tokens = 0;             // T
-  int64_t columns = 0;            // E, a multiple of 32 where `quant` is set
-  float* out = nullptr;           // [T, E] or null
-  QuantRows* quant = nullptr;     // or null
+  int64_t tokens = 0;          // T
+  int64_t columns = 0;         // E, a multiple of 32 where `quant` is set
+  float* out = nullptr;        // [T, E] or null
+  QuantRows* quant = nullptr;  // or null
 };
 
 // out = quantised x.
@@ -72,21 +72,21 @@ struct MatmulArgs {
   const float* x_float = nullptr;        // [T, K], only read for float weights
   const float* bias = nullptr;           // [N] or null
   bool accumulate = false;
-  float* out = nullptr;                  // [T, out_stride]
-  int64_t out_stride = 0;                // ≥ N
-  int64_t tokens = 0;                    // T
+  float* out = nullptr;    // [T, out_stride]
+  int64_t out_stride = 0;  // ≥ N
+  int64_t tokens = 0;      // T
 };
 
 // Rotates pairs of channels in place by position · frequency (RoPE, arXiv:2104.09864).
 struct RopeArgs {
-  float* x = nullptr;             // [T, heads, D]; token t begins at x + t · stride
+  float* x = nullptr;  // [T, heads, D]; token t begins at x + t · stride
   int64_t stride = 0;
   const float* cosine = nullptr;  // [T, D/2], the YaRN attention factor already in it
   const float* sine = nullptr;    // [T, D/2]
   int64_t tokens = 0;
   int64_t heads = 0;
   int64_t head_size = 0;
-  bool halves = false;            // true: pairs (d, d + D/2) (qwen2); false: pairs (2d, 2d + 1) (llama in GGUF)
+  bool halves = false;  // true: pairs (d, d + D/2) (qwen2); false: pairs (2d, 2d + 1) (llama in GGUF)
 };
 
 // The pages of one layer. A head's page is its keys [D, P], channel-major so that the 16 tokens of a channel fill a register,
@@ -110,11 +110,11 @@ enum class Summary { kMeanSpread, kMinMax };
 
 // Writes the keys and values of T tokens to their pages, rounded to f16.
 struct AppendArgs {
-  const float* k = nullptr;       // [T, G, D] after RoPE; token t begins at k + t · stride
-  const float* v = nullptr;       // [T, G, D]; likewise
+  const float* k = nullptr;  // [T, G, D] after RoPE; token t begins at k + t · stride
+  const float* v = nullptr;  // [T, G, D]; likewise
   int64_t stride = 0;
-  const int32_t* slots = nullptr;  // [T] page slot of each token
-  const int32_t* places = nullptr; // [T] place in its page, 0..15
+  const int32_t* slots = nullptr;   // [T] page slot of each token
+  const int32_t* places = nullptr;  // [T] place in its page, 0..15
   int64_t tokens = 0;
   KvLayer kv;
 };
@@ -152,7 +152,7 @@ struct ScoreArgs {
   int64_t heads = 0;         // H
   PageList list;
   KvLayer kv;
-  float* scores = nullptr;   // [H, n]
+  float* scores = nullptr;  // [H, n]
 };
 
 enum class Vote { kSoftmax, kMax, kPerHead };
@@ -166,17 +166,17 @@ enum class Vote { kSoftmax, kMax, kPerHead };
 // All n pages are chosen when n ≤ budget_pages. Needs budget_pages ≥ sink_pages + recent_pages.
 struct SelectArgs {
   Vote vote = Vote::kSoftmax;
-  const float* scores = nullptr;   // [H, n]
-  int64_t heads = 0;               // H
-  int64_t kv_heads = 0;            // G
-  int64_t head_size = 0;           // D
-  int64_t pages = 0;               // n
+  const float* scores = nullptr;  // [H, n]
+  int64_t heads = 0;              // H
+  int64_t kv_heads = 0;           // G
+  int64_t head_size = 0;          // D
+  int64_t pages = 0;              // n
   int64_t budget_pages = 0;
   int64_t sink_pages = 1;
   int64_t recent_pages = 4;
-  int32_t* chosen = nullptr;       // [lists, budget_pages], lists = H for kPerHead, else G
-  int64_t* chosen_count = nullptr; // [lists]
-  float* workspace = nullptr;      // [H, n]
+  int32_t* chosen = nullptr;        // [lists, budget_pages], lists = H for kPerHead, else G
+  int64_t* chosen_count = nullptr;  // [lists]
+  float* workspace = nullptr;       // [H, n]
 };
 
 // Exact attention of T query tokens over lists of pages (softmax(q·k·scale)·v), streaming over key blocks of 4 pages with
@@ -184,20 +184,20 @@ struct SelectArgs {
 // order (decode: more tasks than KV heads); a part's borders depend on the list only. Dense decode is the same op over the
 // list of all pages, so that choosing every page gives the same bits.
 struct AttendArgs {
-  const float* q = nullptr;        // [T, H, D]; token t begins at q + t · stride
+  const float* q = nullptr;  // [T, H, D]; token t begins at q + t · stride
   int64_t stride = 0;
-  float* out = nullptr;            // [T, H, D], dense
+  float* out = nullptr;  // [T, H, D], dense
   int64_t tokens = 0;
-  int64_t heads = 0;               // H
+  int64_t heads = 0;  // H
   float scale = 0;
   KvLayer kv;
-  const PageList* lists = nullptr; // [lists]
-  int64_t list_count = 0;          // 1: shared by all; G: one per KV head; H: one per query head
-  const Visible* visible = nullptr;// [T] in entries of the list; with several lists null: everything is visible
+  const PageList* lists = nullptr;   // [lists]
+  int64_t list_count = 0;            // 1: shared by all; G: one per KV head; H: one per query head
+  const Visible* visible = nullptr;  // [T] in entries of the list; with several lists null: everything is visible
   bool split = false;
-  float* page_mass = nullptr;      // [lists, mass_stride] or null; T == 1: attention probability of each list entry, summed
-  int64_t mass_stride = 0;         //   over the query heads that use the list
-  float* workspace = nullptr;      // attend_workspace() floats
+  float* page_mass = nullptr;  // [lists, mass_stride] or null; T == 1: attention probability of each list entry, summed
+  int64_t mass_stride = 0;     //   over the query heads that use the list
+  float* workspace = nullptr;  // attend_workspace() floats
 };
 // Floats of workspace that attend needs for these arguments on `threads` threads.
 int64_t attend_workspace(const AttendArgs& args, int threads);
@@ -208,9 +208,9 @@ struct SwigluArgs {
   const float* up = nullptr;    // [T, F]; likewise
   int64_t stride = 0;
   int64_t tokens = 0;
-  int64_t columns = 0;          // F, a multiple of 32
-  float* out = nullptr;         // [T, F] or null
-  QuantRows* quant = nullptr;   // or null
+  int64_t columns = 0;         // F, a multiple of 32
+  float* out = nullptr;        // [T, F] or null
+  QuantRows* quant = nullptr;  // or null
 };
 
 // The ops of a backend.

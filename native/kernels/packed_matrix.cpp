@@ -184,8 +184,7 @@ bool pack_q6_k(const uint8_t* block, uint8_t* chunk, int64_t row) {
       put_nibbles(nibbles[b], body + b * kBody + 128, row);
       for (int v = 0; v < 2; ++v) {  // columns 16·v … 16·v + 15
         uint32_t fields = 0;
-        for (int s = 0; s < 4; ++s)
-          fields |= ((load32(high + 16 * v + 4 * s) >> (2 * b)) & 0x03030303u) << (2 * s);
+        for (int s = 0; s < 4; ++s) fields |= ((load32(high + 16 * v + 4 * s) >> (2 * b)) & 0x03030303u) << (2 * s);
         store32(body + b * kBody + v * 64 + row * 4, fields);
       }
     }
@@ -307,7 +306,8 @@ PackedMatrix pack_matrix(TensorType type, const std::byte* source, int64_t rows,
     const int64_t rows_here = rows - g * kRowGroup < kRowGroup ? rows - g * kRowGroup : kRowGroup;
     bool finite = true;
     if (pack == nullptr) {
-      for (int64_t r = 0; r < rows_here; ++r) finite = pack_float(type, rows_in + r * row_bytes, out, r, columns) && finite;
+      for (int64_t r = 0; r < rows_here; ++r)
+        finite = pack_float(type, rows_in + r * row_bytes, out, r, columns) && finite;
     } else {
       for (int64_t b = 0; b < columns / shape.columns; ++b)
         for (int64_t r = 0; r < rows_here; ++r)

@@ -28,7 +28,16 @@ namespace quire {
 
 // Types of DESIGN §7, by their GGUF numbers.
 enum class TensorType : int32_t {
-  kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_1 = 3, kQ5_0 = 6, kQ5_1 = 7, kQ8_0 = 8, kQ4_K = 12, kQ5_K = 13, kQ6_K = 14,
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
+  kQ8_0 = 8,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
   kBF16 = 30,
 };
 
@@ -42,9 +51,7 @@ struct PackedMatrix {
   int64_t group_bytes = 0;  // bytes of one group of 16 rows; the last group is padded with rows of zero
   AlignedBuffer data;       // [ceil(N/16), group_bytes]
 
-  bool is_float() const {
-    return type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16;
-  }
+  bool is_float() const { return type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16; }
   int64_t groups() const { return (rows + kRowGroup - 1) / kRowGroup; }
   const std::byte* group(int64_t i) const { return data.data() + i * group_bytes; }
 };

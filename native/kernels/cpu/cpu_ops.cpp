@@ -15,21 +15,32 @@
 namespace quire {
 namespace {
 
-const Ops kPlain = {
-    "plain",          plain::embed, plain::norm,   plain::quantize, plain::matmul, plain::rope, plain::append,
-    plain::summarize, plain::score, plain::select, plain::attend,   plain::swiglu,
+constexpr Ops kPlain = {
+    "plain",       plain::embed,     plain::norm,  plain::quantize, plain::matmul, plain::rope,
+    plain::append, plain::summarize, plain::score, plain::select,   plain::attend, plain::swiglu,
 };
 
 #if defined(QUIRE_X86)
-const Ops kAvx2 = {
-    "avx2",           plain::embed, avx2::norm,    avx2::quantize, avx2::matmul, plain::rope, plain::append,
-    plain::summarize, plain::score, plain::select, plain::attend,  avx2::swiglu,
-};
+// A level begins with what the one below it has.
+constexpr Ops kAvx2 = [] {
+  Ops ops = kPlain;
+  ops.name = "avx2";
+  ops.norm = avx2::norm;
+  ops.quantize = avx2::quantize;
+  ops.matmul = avx2::matmul;
+  ops.swiglu = avx2::swiglu;
+  return ops;
+}();
 
-const Ops kAvx512 = {
-    "avx512-vnni",    plain::embed, avx512::norm,  avx512::quantize, avx512::matmul, plain::rope, plain::append,
-    plain::summarize, plain::score, plain::select, plain::attend,    avx512::swiglu,
-};
+constexpr Ops kAvx512 = [] {
+  Ops ops = kAvx2;
+  ops.name = "avx512-vnni";
+  ops.norm = avx512::norm;
+  ops.quantize = avx512::quantize;
+  ops.matmul = avx512::matmul;
+  ops.swiglu = avx512::swiglu;
+  return ops;
+}();
 
 struct Features {
   bool avx2 = false;    // with FMA and F16C
@@ -45,8 +56,8 @@ uint64_t saved_registers() {
 
 Features find_features() {
   constexpr uint32_t kOsxsave = 1u << 27, kAvx = 1u << 28, kFma = 1u << 12, kF16c = 1u << 29;
-  constexpr uint32_t kAvx2 = 1u << 5, kBmi2 = 1u << 8;
-  constexpr uint32_t kAvx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;  // F, DQ, BW, VL
+  constexpr uint32_t kAvx2Bit = 1u << 5, kBmi2 = 1u << 8;
+  constexpr uint32_t kAvx512Bits = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;  // F, DQ, BW, VL
   constexpr uint32_t kVnni = 1u << 11;
   constexpr uint64_t kYmm = 0x6, kZmm = 0xe6;  // xmm and ymm; mask registers and both halves of zmm too
   Features features;
@@ -55,8 +66,8 @@ Features find_features() {
   const bool fused = (c & kFma) != 0 && (c & kF16c) != 0;
   const uint64_t saved = saved_registers();
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return features;
-  features.avx2 = fused && (b & kAvx2) != 0 && (b & kBmi2) != 0 && (saved & kYmm) == kYmm;
-  features.avx512 = features.avx2 && (b & kAvx512) == kAvx512 && (c & kVnni) != 0 && (saved & kZmm) == kZmm;
+  features.avx2 = fused && (b & kAvx2Bit) != 0 && (b & kBmi2) != 0 && (saved & kYmm) == kYmm;
+  features.avx512 = features.avx2 && (b & kAvx512Bits) == kAvx512Bits && (c & kVnni) != 0 && (saved & kZmm) == kZmm;
   return features;
 }
 #endif
@@ -69,8 +80,8 @@ std::vector<const Ops*> available_cpu_ops() {
   std::vector<const Ops*> available;
 #if defined(QUIRE_X86)
   const Features features = find_features();
-  if (features.avx512) available.push_back(&quire::kAvx512);
-  if (features.avx2) available.push_back(&quire::kAvx2);
+  if (features.avx512) available.push_back(&kAvx512);
+  if (features.avx2) available.push_back(&kAvx2);
 #endif
   available.push_back(&kPlain);
   return available;

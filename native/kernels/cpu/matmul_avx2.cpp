@@ -84,7 +84,8 @@ template <TensorType kType, int kStep>
 // 16-bit sums of two neighbouring products.
 template <TensorType kType>
 [[gnu::always_inline]] inline __m256i products(__m256i code, __m256i x) {
-  if constexpr (Format<kType>::kBits == 8) return _mm256_maddubs_epi16(_mm256_abs_epi8(code), _mm256_sign_epi8(x, code));
+  if constexpr (Format<kType>::kBits == 8)
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(code), _mm256_sign_epi8(x, code));
   return _mm256_maddubs_epi16(code, x);
 }
 

@@ -52,8 +52,11 @@ template <TensorType kType>
     const __m512i high = load(body);
     for (int s = 0; s < 4; ++s) {
       const __m512i low = load(body + 64 + 64 * s);
-      const __m512i first = _mm512_and_si512(s == 0 ? _mm512_slli_epi16(high, 4) : s == 1 ? _mm512_slli_epi16(high, 3)
-                                             : s == 2 ? _mm512_slli_epi16(high, 2) : _mm512_slli_epi16(high, 1), bit);
+      const __m512i first = _mm512_and_si512(s == 0   ? _mm512_slli_epi16(high, 4)
+                                             : s == 1 ? _mm512_slli_epi16(high, 3)
+                                             : s == 2 ? _mm512_slli_epi16(high, 2)
+                                                      : _mm512_slli_epi16(high, 1),
+                                             bit);
       const __m512i second = _mm512_and_si512(s == 0 ? high : _mm512_srli_epi16(high, s), bit);
       code[s] = low_or_high(low, nibble, first);
       code[s + 4] = low_or_high(_mm512_srli_epi16(low, 4), nibble, second);
@@ -68,7 +71,8 @@ template <TensorType kType>
                                : s == 1 ? _mm512_slli_epi16(high, 2)
                                : s == 2 ? high
                                         : _mm512_srli_epi16(high, 2);
-        code[s + 4 * half] = low_or_high(half == 0 ? low : _mm512_srli_epi16(low, 4), nibble, _mm512_and_si512(placed, bits));
+        code[s + 4 * half] =
+            low_or_high(half == 0 ? low : _mm512_srli_epi16(low, 4), nibble, _mm512_and_si512(placed, bits));
       }
     }
   } else {
@@ -95,12 +99,11 @@ struct Format {
                                    kType == TensorType::kQ4_K || kType == TensorType::kQ5_K;
   static constexpr int64_t kBlocks = kSuper ? 8 : 1;
   static constexpr int64_t kHeader = kHalves ? 288 : kSuper ? 320 : kMinimum ? 64 : 32;
-  static constexpr int64_t kBody = kType == TensorType::kQ8_0                                      ? 512
-                                   : kType == TensorType::kQ6_K                                    ? 384
-                                   : kType == TensorType::kQ5_0 || kType == TensorType::kQ5_1 ||
-                                           kType == TensorType::kQ5_K
-                                       ? 320
-                                       : 256;
+  static constexpr int64_t kBody =
+      kType == TensorType::kQ8_0                                                               ? 512
+      : kType == TensorType::kQ6_K                                                             ? 384
+      : kType == TensorType::kQ5_0 || kType == TensorType::kQ5_1 || kType == TensorType::kQ5_K ? 320
+                                                                                               : 256;
 };
 
 template <int kTokens>

@@ -65,8 +65,8 @@ void run_tiles(const MatmulArgs& args, const Run& run, const TileKernels& kernel
     panels.reset(static_cast<PanelEntry*>(::operator new(static_cast<size_t>(bytes), std::align_val_t{64})));
     const int32_t zero = packed_layout(weight.type).zero;
     const auto fill = [&](int64_t i) {
-      fill_panel(*args.x_quant, cut.begin(i), cut.begin(i + 1) - cut.begin(i), zero,
-                 weight.type == TensorType::kQ6_K, panels.get() + blocks * cut.begin(i));
+      fill_panel(*args.x_quant, cut.begin(i), cut.begin(i + 1) - cut.begin(i), zero, weight.type == TensorType::kQ6_K,
+                 panels.get() + blocks * cut.begin(i));
     };
     if (cut.tiles == 1)
       fill(0);

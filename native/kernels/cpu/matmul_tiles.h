@@ -12,23 +12,25 @@ namespace quire {
 constexpr int kMaxTileTokens = 12;
 
 // One block of 32 columns of one token. A panel is [K/32][tokens of the tile]: what a kernel reads is contiguous.
+// The integer sums begin at `start`, −zero · Σ codes: [0] for columns 0–15 and [1] for 16–31 with Q6_K, which has a scale
+// for each half; [0] for all 32 with the other types.
 struct PanelEntry {
   int8_t codes[kQuantBlock];
-  float scale;       // of the activations
-  int32_t start[2];  // where the integer sums begin: −zero · Σ codes. [0]: columns 0–15 for Q6_K, else all 32; [1]: 16–31
-  float sum;         // Σ codes of the block, for the minimum
+  float scale;  // of the activations
+  int32_t start[2];
+  float sum;  // Σ codes of the block, for the minimum
 };
 
 // One call of a kernel.
 struct Tile {
-  const std::byte* group = nullptr;     // 16 packed rows
-  const PanelEntry* panel = nullptr;    // [blocks][tokens], quantised weights
-  const float* x = nullptr;             // [tokens, columns], float weights
-  int64_t columns = 0;                  // K
-  int64_t rows = 0;                     // of the group, 1–16
-  const float* bias = nullptr;          // [rows] or null
+  const std::byte* group = nullptr;   // 16 packed rows
+  const PanelEntry* panel = nullptr;  // [blocks][tokens], quantised weights
+  const float* x = nullptr;           // [tokens, columns], float weights
+  int64_t columns = 0;                // K
+  int64_t rows = 0;                   // of the group, 1–16
+  const float* bias = nullptr;        // [rows] or null
   bool accumulate = false;
-  float* out = nullptr;                 // [tokens, out_stride], at the group's first row
+  float* out = nullptr;  // [tokens, out_stride], at the group's first row
   int64_t out_stride = 0;
 };
 using TileKernel = void (*)(const Tile& tile);

@@ -48,8 +48,8 @@ float sum_of_squares(const float* x, int64_t columns) {
 
 void embed(const EmbedArgs& args, const Run& run) {
   run.pool->run(
-      args.count,
-      [&](int64_t t) { unpack_row(*args.table, args.tokens[t], args.out + t * args.table->columns); }, run.cancel);
+      args.count, [&](int64_t t) { unpack_row(*args.table, args.tokens[t], args.out + t * args.table->columns); },
+      run.cancel);
 }
 
 void norm(const NormArgs& args, const Run& run) {

@@ -46,7 +46,8 @@ void quantize_block(const __m256* x, const QuantRows& quant, int64_t t, int64_t 
   __m256i codes[4];
   for (int i = 0; i < 4; ++i) codes[i] = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], _mm256_set1_ps(inverse)));
   // Packing goes by halves of registers; the permutation puts the fours back in order.
-  const __m256i pairs = _mm256_packs_epi16(_mm256_packs_epi32(codes[0], codes[1]), _mm256_packs_epi32(codes[2], codes[3]));
+  const __m256i pairs =
+      _mm256_packs_epi16(_mm256_packs_epi32(codes[0], codes[1]), _mm256_packs_epi32(codes[2], codes[3]));
   const __m256i bytes = _mm256_permutevar8x32_epi32(pairs, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(quant.codes + t * quant.columns + block * kQuantBlock), bytes);
   quant.scales[t * (quant.columns / kQuantBlock) + block] = scale;

@@ -25,9 +25,7 @@
 namespace quire {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Seconds of one run of `task`, the best of at least five and of what fits into a quarter of a second: runs are kept short, so
 // that on a shared machine some of them fall between other people's work.
@@ -77,9 +75,8 @@ __attribute__((target("avx2"))) int maddubs_loop() {
 double peak_gmacs(ThreadPool& pool, bool vnni) {
 #if defined(__x86_64__)
   std::atomic<int> sink{0};
-  const double seconds = best_seconds([&] {
-    pool.run(pool.threads(), [&](int64_t) { sink += vnni ? vnni_loop() : maddubs_loop(); });
-  });
+  const double seconds =
+      best_seconds([&] { pool.run(pool.threads(), [&](int64_t) { sink += vnni ? vnni_loop() : maddubs_loop(); }); });
   return static_cast<double>(kPeakSteps) * (vnni ? 12 * 64 : 10 * 32) * pool.threads() / seconds * 1e-9;
 #else
   (void)pool, (void)vnni;
@@ -144,7 +141,8 @@ void bench(const Ops& ops, ThreadPool& pool, const reference::TypeName& type, co
   while (tokens < 64 && static_cast<int64_t>(copies.size()) * bytes < (192 << 20))
     copies.push_back(pack_matrix(type.type, source.data(), shape.rows, columns, "bench", pool));
 
-  AlignedBuffer x(tokens * columns * 4), codes(tokens * columns), scales(tokens * columns / 8), sums(tokens * columns / 4);
+  AlignedBuffer x(tokens * columns * 4), codes(tokens * columns), scales(tokens * columns / 8),
+      sums(tokens * columns / 4);
   AlignedBuffer out(tokens * shape.rows * 4);
   for (int64_t i = 0; i < tokens * columns; ++i) x.as<float>()[i] = static_cast<float>(i % 97) / 48.0f - 1.0f;
   QuantRows quant{codes.as<int8_t>(), scales.as<float>(), sums.as<int32_t>(), tokens, columns};
@@ -186,11 +184,10 @@ void bench(const Ops& ops, ThreadPool& pool, const reference::TypeName& type, co
 
 // Packing 16 384 × 4 096 weights, as opening a model does: source bytes a second, each time into fresh memory.
 void bench_pack(ThreadPool& pool, const reference::TypeName& type) {
-  const reference::SourceMatrix source =
-      reference::make_matrix(type.type, 16384, 4096, reference::Fill::kRandom, 7);
+  const reference::SourceMatrix source = reference::make_matrix(type.type, 16384, 4096, reference::Fill::kRandom, 7);
   const double seconds = best_seconds([&] { pack_matrix(type.type, source.data(), 16384, 4096, "bench", pool); });
-  std::printf("{\"bench\":\"pack\",\"threads\":%d,\"type\":\"%s\",\"seconds\":%.4f,\"sourceGBs\":%.2f}\n", pool.threads(),
-              type.name, seconds, static_cast<double>(source.bytes.size()) / seconds * 1e-9);
+  std::printf("{\"bench\":\"pack\",\"threads\":%d,\"type\":\"%s\",\"seconds\":%.4f,\"sourceGBs\":%.2f}\n",
+              pool.threads(), type.name, seconds, static_cast<double>(source.bytes.size()) / seconds * 1e-9);
   std::fflush(stdout);
 }
 
@@ -217,7 +214,8 @@ int run(int argc, char** argv) {
       if (shape.columns % block_shape(type.type).columns != 0) continue;  // 896 is no multiple of a K-quant's 256
       if (only_columns != "all" && std::to_string(shape.columns) != only_columns) continue;
       for (const int64_t tokens : {1, 12, 64, 512})
-        if (only_tokens == "all" || only_tokens == std::to_string(tokens)) bench(ops, pool, type, shape, tokens, scratch);
+        if (only_tokens == "all" || only_tokens == std::to_string(tokens))
+          bench(ops, pool, type, shape, tokens, scratch);
     }
   }
   return 0;

@@ -52,8 +52,8 @@ struct Activations {
   }
 
   QuantRows rows(int64_t first, int64_t count) {
-    return {codes.data() + first * columns, scales.data() + first * (columns / 32), sums.data() + first * (columns / 16),
-            count, columns};
+    return {codes.data() + first * columns, scales.data() + first * (columns / 32),
+            sums.data() + first * (columns / 16), count, columns};
   }
   // The value that the op sees.
   double at(bool is_float, int64_t t, int64_t k) const {
@@ -64,8 +64,8 @@ struct Activations {
 };
 
 // Runs the op on tokens [first, first + count) of x.
-void multiply(const Ops& ops, const PackedMatrix& weight, Activations& x, int64_t first, int64_t count, ThreadPool& pool,
-              float* out, int64_t stride, const float* bias = nullptr, bool accumulate = false) {
+void multiply(const Ops& ops, const PackedMatrix& weight, Activations& x, int64_t first, int64_t count,
+              ThreadPool& pool, float* out, int64_t stride, const float* bias = nullptr, bool accumulate = false) {
   QuantRows quant = x.rows(first, count);
   MatmulArgs args;
   args.weight = &weight;
@@ -88,8 +88,7 @@ void expect_near_reference(const Ops& ops, const SourceMatrix& source, const Pac
   std::vector<float> out(static_cast<size_t>(x.tokens * stride), kUntouched);
   if (accumulate)
     for (int64_t t = 0; t < x.tokens; ++t)
-      for (int64_t r = 0; r < source.rows; ++r)
-        out[static_cast<size_t>(t * stride + r)] = static_cast<float>(t - r);
+      for (int64_t r = 0; r < source.rows; ++r) out[static_cast<size_t>(t * stride + r)] = static_cast<float>(t - r);
   multiply(ops, weight, x, 0, x.tokens, pool, out.data(), stride, with_bias ? bias.data() : nullptr, accumulate);
 
   const double roundings = static_cast<double>(weight.is_float() ? source.columns : source.columns / 32) + 10;

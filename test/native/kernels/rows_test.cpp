@@ -94,11 +94,11 @@ TEST(Rows, QuantizeTakesWhatIsNoNumber) {
   for (const Ops* ops : available_cpu_ops()) {
     SCOPED_TRACE(ops->name);
     std::vector<float> x(32 * 5, 1.0f);
-    x[3] = kNan;                                                            // block 0: NaN counts as 0
-    x[32 + 4] = kInfinity, x[32 + 20] = -kInfinity;                         // block 1: as the largest number
-    for (size_t i = 64; i < 96; ++i) x[i] = kNan;                           // block 2: nothing but NaN
-    for (size_t i = 96; i < 128; ++i) x[i] = 1e-39f;                        // block 3: too small for a scale
-    for (size_t i = 128; i < 160; ++i) x[i] = i % 2 == 0 ? kMax : -kMax;    // block 4: the largest numbers
+    x[3] = kNan;                                                          // block 0: NaN counts as 0
+    x[32 + 4] = kInfinity, x[32 + 20] = -kInfinity;                       // block 1: as the largest number
+    for (size_t i = 64; i < 96; ++i) x[i] = kNan;                         // block 2: nothing but NaN
+    for (size_t i = 96; i < 128; ++i) x[i] = 1e-39f;                      // block 3: too small for a scale
+    for (size_t i = 128; i < 160; ++i) x[i] = i % 2 == 0 ? kMax : -kMax;  // block 4: the largest numbers
     Quant quant(1, 160);
     ops->quantize({x.data(), &quant.rows}, {&pool, nullptr});
     EXPECT_EQ(quant.codes[3], 0);
@@ -151,7 +151,8 @@ TEST(Rows, NormAgreesWithTheDoubleReference) {
         ops->norm({x.data(), weight.data(), 1e-5f, tokens, columns, out.data(), nullptr}, {&pool, nullptr});
         for (int64_t t = 0; t < tokens; ++t) {
           double squares = 0;
-          for (int64_t i = 0; i < columns; ++i) squares += std::pow(static_cast<double>(x[static_cast<size_t>(t * columns + i)]), 2);
+          for (int64_t i = 0; i < columns; ++i)
+            squares += std::pow(static_cast<double>(x[static_cast<size_t>(t * columns + i)]), 2);
           const double factor = 1.0 / std::sqrt(squares / static_cast<double>(columns) + 1e-5);
           for (int64_t i = 0; i < columns; ++i) {
             const auto at = static_cast<size_t>(t * columns + i);
@@ -178,7 +179,8 @@ TEST(Rows, SwigluIsWithinFourUnitsInTheLastPlace) {
   for (const Ops* ops : available_cpu_ops()) {
     std::vector<float> out(kColumns);
     Quant quant(1, kColumns);
-    ops->swiglu({joint.data(), joint.data() + kColumns, 2 * kColumns, 1, kColumns, out.data(), &quant.rows}, {&pool, nullptr});
+    ops->swiglu({joint.data(), joint.data() + kColumns, 2 * kColumns, 1, kColumns, out.data(), &quant.rows},
+                {&pool, nullptr});
     double worst = 0;
     float place = 0;
     for (size_t i = 0; i < out.size(); ++i) {
@@ -218,7 +220,8 @@ TEST(Rows, ATokensResultDoesNotDependOnTheOthersOrOnThreads) {
     for (int64_t t = 0; t < kTokens; ++t) {
       const float* row = x.data() + t * 2 * kColumns;
       ops->norm({row, weight.data(), 1e-6f, 1, kColumns, norm_alone.data() + t * kColumns, nullptr}, {&one, nullptr});
-      ops->swiglu({row, row + kColumns, 2 * kColumns, 1, kColumns, gate_alone.data() + t * kColumns, nullptr}, {&one, nullptr});
+      ops->swiglu({row, row + kColumns, 2 * kColumns, 1, kColumns, gate_alone.data() + t * kColumns, nullptr},
+                  {&one, nullptr});
     }
     std::vector<float> packed(kTokens * kColumns);
     for (int64_t t = 0; t < kTokens; ++t)
@@ -228,7 +231,8 @@ TEST(Rows, ATokensResultDoesNotDependOnTheOthersOrOnThreads) {
       std::vector<float> out(kTokens * kColumns);
       ops->norm({packed.data(), weight.data(), 1e-6f, kTokens, kColumns, out.data(), nullptr}, {&pool, nullptr});
       EXPECT_EQ(out, norm_alone) << ops->name;
-      ops->swiglu({x.data(), x.data() + kColumns, 2 * kColumns, kTokens, kColumns, out.data(), nullptr}, {&pool, nullptr});
+      ops->swiglu({x.data(), x.data() + kColumns, 2 * kColumns, kTokens, kColumns, out.data(), nullptr},
+                  {&pool, nullptr});
       EXPECT_EQ(out, gate_alone) << ops->name;
     }
   }

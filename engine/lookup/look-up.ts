@@ -1,0 +1,166 @@
+// look-up.ts — the regions of files that a question needs and memory does not hold.
+//
+// In: the question, the workspace's files, what memory holds of each, their outlines, a token budget. Out: regions with their
+// lines, best first, within the budget; the files that the question names; what it names that is nowhere.
+// Reads files and runs ripgrep through its deps. It may not change the memory. The same input gives the same output, unless
+// the search met its limits ("complete" says so).
+
+import { readFile } from "node:fs/promises";
+import { chooseRegions, type TokenCounter } from "./choose.ts";
+import { namedFiles } from "./named.ts";
+import { parseQuestion, type Term } from "./question.ts";
+import { type Candidate, matchTerm, rankBlocks, scoreFile, type Weighted, weighTerms } from "./rank.ts";
+import { Reader } from "./reader.ts";
+import { type Found, type Hit, searchFiles } from "./search.ts";
+import { choosePlaces, definitionStrings, type Place, placesIn, referencesIn } from "./second-hop.ts";
+import type { LookupFile, LookupRequest, LookupResult, NamedFile } from "./types.ts";
+
+export interface LookupDeps {
+  search: (files: readonly LookupFile[], strings: readonly string[], signal: AbortSignal) => Promise<Found>;
+  /** The file as it was collected; rejects where it cannot be read. */
+  readText: (file: LookupFile) => Promise<string>;
+}
+
+/** Only the best of the matching files are opened. */
+const filesOpened = 48;
+/** Regions that are looked at for what they refer to. */
+const hopsFrom = 3;
+/** Share of the budget that the first hop may take before the second has had its turn. */
+const firstShare = 0.7;
+const namesPerHop = 16;
+
+export const realLookupDeps: LookupDeps = {
+  search: (files, strings, signal) => searchFiles(files, strings, signal),
+  readText: async (file) => (await readFile(file.absolutePath, "utf8")).replace(/^\ufeff/, ""),
+};
+
+/** Errors: "cancelled", "internal" (ripgrep cannot be started). A file that cannot be read is passed over. */
+export async function lookUp(
+  request: LookupRequest,
+  countTokens: TokenCounter,
+  signal: AbortSignal,
+  deps: LookupDeps = realLookupDeps,
+): Promise<LookupResult> {
+  const asked = parseQuestion(request.question);
+  const named = namedFiles(asked.paths, request.files, request.inMemory);
+  const wanted = (path: string): boolean => request.includeHeld === true || request.inMemory.get(path) !== "full";
+  const found = await deps.search(
+    request.files,
+    asked.terms.flatMap(({ forms }) => forms),
+    signal,
+  );
+  const missing = [...named.missing, ...(await missingSymbols(asked.terms, found, request, signal, deps))];
+  const result = { missing, namedFiles: named.files };
+  if (request.budgetTokens <= 0) return { regions: [], ...result, complete: found.complete };
+
+  const weighted = weighTerms(asked.terms, found.hits, request.files);
+  const byPath = new Map(request.files.map((file) => [file.path, file]));
+  const reader = new Reader(byPath, signal, deps.readText);
+  const namedPaths = new Set(named.files.map(({ path }) => path));
+  const order = [...found.hits]
+    .filter(([path]) => wanted(path))
+    .map(([path, hits]) => ({ path, hits, score: scoreFile(path, hits, weighted, asked.wants) * (namedPaths.has(path) ? 3 : 1) }))
+    .sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1))
+    .slice(0, filesOpened);
+
+  const candidates: Candidate[] = [];
+  for (const { path, hits } of order) {
+    const lines = await reader.lines(path);
+    if (lines === undefined) continue;
+    for (const candidate of rankBlocks(path, lines, hits, request.outlines.get(path)?.symbols, weighted, asked.wants)) {
+      candidates.push(namedPaths.has(path) ? { ...candidate, score: candidate.score * 3, why: [`${path} is named`, ...candidate.why] } : candidate);
+    }
+  }
+  const toWhole = named.files.filter(({ path }) => wanted(path));
+  candidates.push(...(await namedCandidates(toWhole, reader, candidates, weighted)));
+  candidates.sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1) || a.start - b.start || a.end - b.end);
+
+  const sources = new Map<string, readonly string[]>();
+  for (const { path } of candidates) sources.set(path, (await reader.lines(path)) ?? []);
+  const first = chooseRegions(candidates, [], sources, request.budgetTokens * firstShare, countTokens);
+  const hop = await secondHop(first.slice(0, hopsFrom), sources, request, wanted, reader, signal, deps);
+  for (const { path } of hop) sources.set(path, (await reader.lines(path)) ?? []);
+  const hopped = chooseRegions(hop, first, sources, request.budgetTokens * (candidates.length > first.length ? 0.9 : 1), countTokens);
+  const regions = chooseRegions(candidates, hopped, sources, request.budgetTokens, countTokens);
+  return { regions, ...result, complete: found.complete };
+}
+
+/** Symbols of the question that no file has; asked again on their own, since a busy file may have hidden them. */
+async function missingSymbols(terms: readonly Term[], found: Found, request: LookupRequest, signal: AbortSignal, deps: LookupDeps): Promise<string[]> {
+  // A capitalised word of running text has a low weight: it may be a name of anything.
+  const symbols = terms.filter(({ kind, weight }) => kind === "symbol" && weight >= 2.4);
+  const unseen = (terms: readonly Term[], hits: ReadonlyMap<string, readonly Hit[]>): Term[] => {
+    const left = new Set(terms);
+    for (const lines of hits.values()) {
+      for (const { text } of lines) {
+        const lower = text.toLowerCase();
+        for (const term of left) if (matchTerm(term, lower, text) > 0) left.delete(term);
+      }
+      if (left.size === 0) break;
+    }
+    return [...left];
+  };
+  const first = unseen(symbols, found.hits);
+  if (first.length === 0) return [];
+  const again = await deps.search(
+    request.files,
+    first.flatMap(({ forms }) => forms),
+    signal,
+  );
+  if (!again.complete) return [];
+  const absent = unseen(first, again.hits).filter(({ forms }) => !request.files.some(({ path }) => path.toLowerCase().includes(forms[0] ?? "\n")));
+  // `a.b` as a whole may be written otherwise: it is missing where its last part is.
+  return absent.filter(({ said }) => !/\.|::|->|#/.test(said) || absent.some((other) => other !== undefined && said.endsWith(other.said) && other.said !== said)).map(({ said }) => said);
+}
+
+/** The beginning of a named file that nothing else of the question leads into, and whole small ones. */
+async function namedCandidates(named: readonly NamedFile[], reader: Reader, candidates: readonly Candidate[], weighted: readonly Weighted[]): Promise<Candidate[]> {
+  const added: Candidate[] = [];
+  const top = Math.max(1, ...candidates.map(({ score }) => score), ...weighted.map(({ weight }) => weight));
+  for (const { path } of named) {
+    const lines = await reader.lines(path);
+    if (lines === undefined || lines.length === 0) continue;
+    const why = [`${path} is named`];
+    const own = candidates.filter((candidate) => candidate.path === path).length;
+    if (lines.length <= 120) added.push({ path, start: 1, end: lines.length, signature: 0, score: top * 1.01, why });
+    else added.push({ path, start: 1, end: 50, signature: 0, score: own === 0 ? top : top * 0.25, why });
+  }
+  return added;
+}
+
+/** Definitions in other files of what the best regions refer to. */
+async function secondHop(
+  from: readonly { path: string; startLine: number; endLine: number; text: string; score: number }[],
+  sources: ReadonlyMap<string, readonly string[]>,
+  request: LookupRequest,
+  wanted: (path: string) => boolean,
+  reader: Reader,
+  signal: AbortSignal,
+  deps: LookupDeps,
+): Promise<Candidate[]> {
+  const names = [...new Set(from.flatMap(({ text }) => referencesIn(text, namesPerHop)))];
+  if (names.length === 0) return [];
+  const places: Place[] = [];
+  const wantedNames = new Set(names);
+  for (const [path, { symbols }] of request.outlines) {
+    for (const { name, line } of symbols) if (wantedNames.has(name)) places.push({ path, line, name });
+  }
+  const bare = request.files.filter(({ path }) => !request.outlines.has(path));
+  if (bare.length > 0) places.push(...placesIn((await deps.search(bare, definitionStrings(names), signal)).hits, names));
+  const candidates = new Map<string, Candidate>();
+  for (const [rank, region] of from.entries()) {
+    const imports = (sources.get(region.path) ?? []).filter((line) => /\b(?:import|require|include|use|using|from)\b/.test(line)).join("\n");
+    const chosen = choosePlaces(region, imports, places, request.question).filter(({ path }) => wanted(path));
+    for (const [i, { path, line, name }] of chosen.slice(0, 6).entries()) {
+      const lines = await reader.lines(path);
+      if (lines === undefined || line > lines.length) continue;
+      const block = reader.blocks(path, lines, request.outlines.get(path)?.symbols).at(line);
+      const end = block.container || block.end - block.start > 60 ? Math.min(block.end, line + 24) : block.end;
+      const key = `${path}:${block.start}`;
+      const score = (region.score * 0.5) / (1 + rank + i);
+      if ((candidates.get(key)?.score ?? -1) >= score) continue;
+      candidates.set(key, { path, start: block.start, end, signature: block.signature, score, why: [`${region.path} uses ${name}`] });
+    }
+  }
+  return [...candidates.values()].sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1) || a.start - b.start);
+}

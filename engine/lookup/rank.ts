@@ -1,0 +1,235 @@
+// rank.ts — which blocks of which files answer to the terms, best first.
+//
+// In: the terms, the matching lines of every file, the text of the best files. Out: candidate regions with scores.
+// Pure and deterministic: equal scores are ordered by path and line.
+// Method: weights as in BM25 (Robertson & Zaragoza 2009) with the number of lines instead of documents, so that they also tell
+// terms apart in a small repository; a definition counts for more than a use, a named path for more than both.
+
+import { definitionOfLine } from "../definition-line.ts";
+import { type Block, BlockFinder } from "./blocks.ts";
+import type { Asked, Term } from "./question.ts";
+import type { Hit } from "./search.ts";
+import type { LookupFile, LookupSymbol } from "./types.ts";
+import { splitWords } from "./words.ts";
+
+export interface Candidate {
+  path: string;
+  start: number;
+  end: number;
+  /** Line of the enclosing definition, or 0. */
+  signature: number;
+  score: number;
+  /** What of the question is in it, the weightiest first. */
+  why: string[];
+}
+
+export interface Weighted {
+  term: Term;
+  weight: number;
+}
+
+/** Blocks up to this many lines are given whole. */
+const wholeBlock = 60;
+const windowBefore = 5;
+const windowAfter = 14;
+/** A line of code, in bytes, for estimating how many lines the files have. */
+const bytesPerLine = 35;
+const testPath = /(?:^|[/_.-])(?:tests?|specs?|__tests__|testing|fixtures?|mocks?|e2e|benchmarks?|bench)(?:[/_.-]|$)/i;
+const docPath = /(?:^|\/)(?:docs?|examples?|changelog|history|changes|license|licence|contributing|readme)[^/]*(?:\/|$)|\.(?:md|mdx|rst|txt|adoc)$/i;
+
+/** How well a line matches a term, from 0 to 1: whole, or only as a part of something. */
+export function matchTerm(term: Term, lower: string, line: string): number {
+  let best = 0;
+  for (const form of term.forms) {
+    for (let at = lower.indexOf(form); at >= 0 && best < 1; at = lower.indexOf(form, at + 1)) {
+      if (term.kind === "quote") return 1;
+      const before = line[at - 1] ?? " ";
+      const after = line[at + form.length] ?? " ";
+      if (term.kind === "number") {
+        if (!/[\p{N}.\p{L}]/u.test(before) && !/[\p{N}\p{L}]/u.test(after)) return 1;
+      } else if (term.kind === "symbol") {
+        const whole = !/[\p{L}\p{N}_$]/u.test(before) && !/[\p{L}\p{N}_$]/u.test(after);
+        best = Math.max(best, whole ? 1 : 0.3);
+      } else {
+        const begins = !/\p{L}/u.test(before) || (/\p{Ll}/u.test(before) && /\p{Lu}/u.test(line[at] ?? ""));
+        best = Math.max(best, begins ? 1 : 0.25);
+      }
+    }
+  }
+  return best;
+}
+
+/** Weight of every term by how rare its lines are. */
+export function weighTerms(terms: readonly Term[], hits: ReadonlyMap<string, readonly Hit[]>, files: readonly LookupFile[]): Weighted[] {
+  const counts = terms.map(() => 0);
+  for (const lines of hits.values()) {
+    for (const { text } of lines) {
+      const lower = text.toLowerCase();
+      terms.forEach((term, i) => {
+        counts[i] = (counts[i] ?? 0) + matchTerm(term, lower, text);
+      });
+    }
+  }
+  const all = files.reduce((sum, file) => sum + file.bytes, 0) / bytesPerLine;
+  return terms.map((term, i) => ({ term, weight: term.weight * Math.log(1 + Math.max(50, all) / (1 + (counts[i] ?? 0))) }));
+}
+
+/** How much a path has to do with the terms: its words and its name, and whether it is a test or a document. */
+export function pathFactors(path: string, weighted: readonly Weighted[], wants: Asked["wants"]): { bonus: number; factor: number; why: string[] } {
+  const words = new Set(splitWords(path));
+  const name = (path.split("/").pop() ?? "").toLowerCase().replace(/\.[^.]*$/, "");
+  let bonus = 0;
+  const why: string[] = [];
+  for (const { term, weight } of weighted) {
+    const inPath = term.forms.some((form) => form === name || [...words].some((word) => word.startsWith(form) && word.length <= form.length + 4));
+    if (!inPath) continue;
+    bonus += weight * 0.4;
+    why.push(term.said);
+  }
+  let factor = 1;
+  if (testPath.test(path) && !wants.tests) factor *= 0.35;
+  if (docPath.test(path) && !wants.docs) factor *= 0.4;
+  return { bonus, factor, why };
+}
+
+/** Score of a whole file from its matching lines alone: which files are worth opening. */
+export function scoreFile(path: string, hits: readonly Hit[], weighted: readonly Weighted[], wants: Asked["wants"]): number {
+  const sums = weighted.map(() => 0);
+  let defined = 0;
+  for (const { text } of hits) {
+    const lower = text.toLowerCase();
+    const definition = definitionOfLine(text);
+    const name = definition?.name.toLowerCase();
+    weighted.forEach(({ term, weight }, i) => {
+      const match = matchTerm(term, lower, text);
+      sums[i] = (sums[i] ?? 0) + match;
+      if (match > 0 && name !== undefined) defined = Math.max(defined, definitionGain(term, name, definition?.name ?? "") * weight);
+    });
+  }
+  const { bonus, factor } = pathFactors(path, weighted, wants);
+  return (sums.reduce((sum, tf, i) => sum + (weighted[i]?.weight ?? 0) * (tf / (tf + 1.5)), 0) + defined + bonus) * factor;
+}
+
+/** Candidates of one file, from its text. */
+export function rankBlocks(
+  path: string,
+  lines: readonly string[],
+  hits: readonly Hit[],
+  symbols: readonly LookupSymbol[] | undefined,
+  weighted: readonly Weighted[],
+  wants: Asked["wants"],
+): Candidate[] {
+  const finder = new BlockFinder(lines, symbols);
+  const blocks = new Map<Block, number[]>();
+  for (const { line } of hits) {
+    if (line > lines.length) continue;
+    const block = finder.at(line);
+    const own = blocks.get(block) ?? [];
+    own.push(line);
+    blocks.set(block, own);
+  }
+  const paths = pathFactors(path, weighted, wants);
+  const candidates: Candidate[] = [];
+  for (const [block, own] of blocks) candidates.push(...scoreBlock(path, lines, block, own, weighted, wants, paths));
+  return candidates;
+}
+
+function scoreBlock(
+  path: string,
+  lines: readonly string[],
+  block: Block,
+  hitLines: readonly number[],
+  weighted: readonly Weighted[],
+  wants: Asked["wants"],
+  paths: { bonus: number; factor: number; why: string[] },
+): Candidate[] {
+  const sums = weighted.map(() => 0);
+  const assigned = weighted.map(() => 0);
+  const byLine = new Map<number, number>();
+  for (const line of hitLines) {
+    const text = lines[line - 1] ?? "";
+    const lower = text.toLowerCase();
+    let lineScore = 0;
+    weighted.forEach(({ term, weight }, i) => {
+      const match = matchTerm(term, lower, text);
+      if (match === 0) return;
+      sums[i] = (sums[i] ?? 0) + match;
+      lineScore += match * weight;
+      const gain = lineGain(term, lower, wants);
+      assigned[i] = Math.max(assigned[i] ?? 0, gain);
+      lineScore += gain * weight;
+    });
+    byLine.set(line, lineScore);
+  }
+  let score = 0;
+  let matched = 0;
+  let total = 0;
+  let definition = 0;
+  const why: { text: string; weight: number }[] = [];
+  const size = block.end - block.start + 1;
+  const longer = 0.8 + 0.2 * Math.min(6, size / 25);
+  weighted.forEach(({ term, weight }, i) => {
+    total += weight;
+    const tf = sums[i] ?? 0;
+    if (tf === 0) return;
+    const named = block.name === "" ? 0 : definitionGain(term, block.name.toLowerCase(), block.name);
+    definition = Math.max(definition, named);
+    matched += weight * Math.min(1, tf);
+    score += weight * (tf / (tf + 0.8 * longer) + named + (assigned[i] ?? 0));
+    why.push({ text: named >= 2 ? `defines ${term.said}` : term.said, weight });
+  });
+  score = (score * (0.4 + 0.6 * (total === 0 ? 0 : matched / total)) + paths.bonus) * paths.factor;
+  const said = why.sort((a, b) => b.weight - a.weight || (a.text < b.text ? -1 : 1)).map(({ text }) => text);
+  if (paths.why.length > 0) said.push(`path has ${paths.why.join(", ")}`);
+  const make = (start: number, end: number, part: number): Candidate => ({
+    path,
+    start: Math.max(block.start, start),
+    end: Math.min(block.end, end),
+    signature: block.signature,
+    score: score * part,
+    why: said,
+  });
+  if (size <= wholeBlock) return [make(block.start, block.end, 1)];
+  return windowsOf(block, byLine, definition > 0.9).map(({ start, end, part }) => make(start, end, part));
+}
+
+/** Windows around the matching lines of a large block, each with its share of the block's score. */
+function windowsOf(block: Block, byLine: ReadonlyMap<number, number>, named: boolean): { start: number; end: number; part: number }[] {
+  const windows: { start: number; end: number; sum: number }[] = [];
+  for (const [line, sum] of [...byLine].sort(([a], [b]) => a - b)) {
+    const last = windows[windows.length - 1];
+    if (last !== undefined && line - windowBefore <= last.end + 1 && line - last.start < wholeBlock) {
+      last.end = line + windowAfter;
+      last.sum += sum;
+    } else {
+      windows.push({ start: line - windowBefore, end: line + windowAfter, sum });
+    }
+  }
+  const most = Math.max(...windows.map(({ sum }) => sum), 1e-9);
+  const parts = windows.map(({ start, end, sum }) => ({ start, end, part: 0.3 + 0.7 * (sum / most) }));
+  if (named && block.signature > 0) parts.unshift({ start: block.start, end: Math.max(block.signature + 24, block.start + 24), part: 1 });
+  return parts;
+}
+
+/** A line that gives the term its value, or raises it. */
+function lineGain(term: Term, lower: string, wants: Asked["wants"]): number {
+  if (term.kind !== "symbol") return 0;
+  let gain = 0;
+  for (const form of term.forms) {
+    const at = lower.indexOf(form);
+    if (at < 0) continue;
+    const after = lower.slice(at + form.length, at + form.length + 80);
+    const before = lower.slice(Math.max(0, at - 24), at);
+    if (/^["']?\]?(?:\s*:[^=,;()]{0,50})?\s*=(?!=)/.test(after) || /^["']?\s*:\s/.test(after)) gain = Math.max(gain, wants.value ? 1 : 0.5);
+    if (wants.raises && /(?:raise|throw|new|err\w*|panic!?|reject)[\s(]+(?:new\s+)?(?:[\w.]*\.)?$/.test(before)) gain = Math.max(gain, 1.2);
+  }
+  return gain;
+}
+
+/** What it is worth that a block with this name is defined here: all of the term, or a part of the name. */
+function definitionGain(term: Term, lowerName: string, name: string): number {
+  if (term.kind === "symbol") return term.forms.includes(lowerName) ? 2.5 : 0;
+  if (term.kind !== "word") return 0;
+  const parts = splitWords(name);
+  return parts.some((part) => term.forms.some((form) => part.startsWith(form))) ? 1 / Math.max(1, Math.sqrt(parts.length) * 0.7) : 0;
+}

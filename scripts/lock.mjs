@@ -70,7 +70,14 @@ export function tryLock(folder) {
   return { release: () => writeFileSync(ticket, free) };
 }
 
-/** Runs `work` while holding the lock; `waiting(pid)` is called once if another process has it. */
+/**
+ * Runs `work` while holding the lock; `waiting` is called once, with its id, if another process has it.
+ * @template T
+ * @param {string} folder
+ * @param {() => T | Promise<T>} work
+ * @param {(owner: number) => void} waiting
+ * @returns {Promise<T>}
+ */
 export async function withLock(folder, work, waiting = () => {}) {
   for (let told = false; ; await sleep(100)) {
     const { release, owner } = tryLock(folder);

@@ -42,9 +42,7 @@ async function configure({ cmake, ninja, compiler, env }) {
 /** Counts from ctest's lines, one per test: "3/33 Test #3: name ... Passed 0.01 sec". */
 export function countCtest(output) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const [, verdict] of output.matchAll(
-    /^\s*\d+\/\d+ Test\s+#\d+: .*?(Passed|\*\*\*\s?[A-Za-z ]+?)\s+(?:[\d.]+ sec|$)/gm,
-  )) {
+  for (const [, verdict] of output.matchAll(/^\s*\d+\/\d+ Test\s+#\d+: .*(Passed|\*\*\*[^*]*?)\s+[\d.]+ sec\s*$/gm)) {
     if (verdict === "Passed") counts.passed += 1;
     else if (/Skipped|Disabled/.test(verdict)) counts.skipped += 1;
     else counts.failed += 1;

@@ -25,7 +25,10 @@ describe("hashOf", () => {
     ["a removed file", () => rmSync(at("a.txt"))],
     [
       "text moved from one file to the next",
-      () => (writeFileSync(at("a.txt"), "onet"), writeFileSync(at("sub/b.txt"), "wo")),
+      () => {
+        writeFileSync(at("a.txt"), "onet");
+        writeFileSync(at("sub/b.txt"), "wo");
+      },
     ],
   ];
   for (const [what, change] of changes) {

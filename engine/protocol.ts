@@ -253,7 +253,8 @@ export interface FetchEvent {
   bytesDone: number;
   bytesTotal: number;
   bytesPerSecond: number;
-  secondsLeft: number;
+  /** null before anything arrived. */
+  secondsLeft: number | null;
 }
 
 export interface NoticeEvent {

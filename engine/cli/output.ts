@@ -30,8 +30,8 @@ export function say(message: string): void {
   process.stderr.write(`${message}\n`);
 }
 
-export function duration(seconds: number): string {
-  if (!Number.isFinite(seconds)) return "?";
+export function duration(seconds: number | null): string {
+  if (seconds === null || !Number.isFinite(seconds)) return "?";
   if (seconds < 100) return `${Math.max(0, Math.ceil(seconds))} s`;
   const minutes = Math.floor(seconds / 60);
   return `${minutes} min ${Math.round(seconds - minutes * 60)} s`;

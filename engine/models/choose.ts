@@ -28,14 +28,17 @@ export type ModelChoice =
   | { kind: "catalog"; entry: ModelEntry; reason: string }
   | { kind: "file"; path: string; reason: string };
 
+/** What the speed of a model depends on. */
+type Sized = Pick<ModelEntry, "geometry">;
+
 /** Multiply-adds of the layers' matrices for one token; the output head runs once only and is left out. */
-function linearWork({ geometry: g }: ModelEntry): number {
+function linearWork({ geometry: g }: Sized): number {
   return g.layers * (g.embedding * g.headSize * (2 * g.heads + 2 * g.kvHeads) + 3 * g.embedding * g.feedForward);
 }
 
 /** Seconds to read `tokens` tokens: weights' work per token plus attention that grows with what is already read. */
 export function readingSeconds(
-  entry: ModelEntry,
+  entry: Sized,
   tokens: number,
   tokensPerSecond: number,
   attentionCost?: number,
@@ -46,11 +49,14 @@ export function readingSeconds(
 }
 
 /** The measured speed, or one scaled from another model's by the work of a token; undefined if nothing was measured. */
-function speedOf(entry: ModelEntry, input: ChooseInput): number | undefined {
-  const own = input.tokensPerSecond[entry.name];
+export function speedOf(
+  entry: Pick<ModelEntry, "name" | "geometry">,
+  tokensPerSecond: Readonly<Record<string, number>>,
+): number | undefined {
+  const own = tokensPerSecond[entry.name];
   if (own !== undefined && own > 0) return own;
   for (const other of allModels) {
-    const speed = input.tokensPerSecond[other.name];
+    const speed = tokensPerSecond[other.name];
     if (speed !== undefined && speed > 0) return (speed * linearWork(other)) / linearWork(entry);
   }
   return undefined;
@@ -69,7 +75,7 @@ function objection(entry: ModelEntry, input: ChooseInput): string | undefined {
   if (need > input.availableBytes) {
     return `it needs ${gigabytes(need)} of memory and ${gigabytes(input.availableBytes)} are free`;
   }
-  const speed = speedOf(entry, input);
+  const speed = speedOf(entry, input.tokensPerSecond);
   if (speed === undefined) return "its speed on this machine is not measured yet";
   const seconds = readingSeconds(entry, input.plannedTokens, speed, input.attentionCost);
   if (seconds < patienceSeconds) return undefined;
@@ -107,7 +113,7 @@ export function chooseModel(input: ChooseInput): ModelChoice {
       continue;
     }
     if (against !== undefined) objections.push(`it is the smallest there is, although ${against}`);
-    const speed = speedOf(entry, input);
+    const speed = speedOf(entry, input.tokensPerSecond);
     const why =
       objections.length > 0
         ? objections.join("; ")

@@ -1,0 +1,298 @@
+// engine.ts — the engine of one client: its open model, its memory, and one question at a time.
+//
+// Keeps the model and the memory between questions and replaces them when settings ask for others. Says what it does through
+// events. A second question waits for the first; a cancelled one leaves the memory whole.
+
+import type { Machine } from "../native/index.d.ts";
+import { type Budget, chooseBudget, contextFor } from "./budget.ts";
+import type { Collected } from "./collect/types.ts";
+import { doctorReport } from "./doctor.ts";
+import { QuireError } from "./errors.ts";
+import { catalog, findModel, type ModelEntry, memoryBytesPerToken } from "./models/catalog.ts";
+import { chooseModel, type ModelChoice, readingSeconds, speedOf } from "./models/choose.ts";
+import { type FetchProgress, fetchModel } from "./models/fetch.ts";
+import { type OpenModel, openModel, trainedContext } from "./models/open-model.ts";
+import { listModels, type ModelState, removeModel, verifyModel } from "./models/store.ts";
+import { type Native, native } from "./native.ts";
+import { ensureFolder, modelsFolder } from "./paths.ts";
+import { answerQuestion, type PipelineEvents } from "./pipeline.ts";
+import { HeldMemory, type MemoryShape, pagesFor } from "./prefill/held-memory.ts";
+import { collectWorkspace, emptyPrepareCache, estimateWorkspace, type PrepareCache, type Prepared, prepare } from "./prepare.ts";
+import type {
+  AskParams, AskResult, DoctorReport, EngineSettings, FetchEvent, MapParams, MapResult, ModelRow, Workspace,
+} from "./protocol.ts";
+import { knownSpeeds, rememberSpeed, type Speeds } from "./speed.ts";
+
+export interface EngineEvents extends PipelineEvents {
+  fetching: (event: FetchEvent) => void;
+  notice: (message: string) => void;
+}
+
+/** Tokens planned when a model has to be chosen before it is open: what a 32k context takes beside question and answer. */
+const usualBudget = 26_000;
+const mapAnswerTokens = 512;
+
+export class Engine {
+  readonly #events: EngineEvents;
+  readonly #caches = new Map<string, PrepareCache>();
+  #model: { key: string; open: OpenModel } | undefined;
+  #memory: { key: string; held: HeldMemory } | undefined;
+  #running: Promise<unknown> = Promise.resolve();
+  #said = new Set<string>();
+
+  constructor(events: EngineEvents) {
+    this.#events = events;
+  }
+
+  /** Answers one question about a workspace. */
+  ask(params: AskParams, signal: AbortSignal): Promise<AskResult> {
+    return this.#oneAtATime(signal, async () => {
+      const beganMs = performance.now();
+      const now = (): number => performance.now();
+      const ready = await this.#prepare(params, params.maxTokens, signal);
+      const { open, prepared, budget } = ready;
+      const memory = this.#memoryFor(params.settings, ready, params.maxTokens);
+      if (memory.commonPrefix(prepared.documents) < prepared.documents.length) {
+        this.#sayOnce(`Reading ${prepared.usedTokens} tokens with ${open.name} (${budget.reason}).`);
+      }
+      const result = await answerQuestion(
+        { params, model: open, memory, prepared, tokenBudget: budget.tokens, lookUpTokens: budget.lookUpTokens, beganMs, now },
+        signal,
+        this.#events,
+      ).finally(() => void open.cache.save());
+      const { reusedTokens, prefilledTokens, prefillSeconds } = result.stats;
+      const entry = findModel(open.name);
+      if (entry !== undefined && reusedTokens === 0) {
+        const { backend, threads } = open.native.info;
+        await rememberSpeed(entry, backend.replace(/^cpu /, ""), threads, prefilledTokens, prefillSeconds);
+      }
+      return result;
+    });
+  }
+
+  /** What an ask with these settings would read. */
+  map(params: MapParams, signal: AbortSignal): Promise<MapResult> {
+    return this.#oneAtATime(signal, async () => {
+      const { open, prepared, budget } = await this.#prepare(params, mapAnswerTokens, signal);
+      await open.cache.save();
+      const { weightBytes, pageBytes } = open.native.info;
+      const pages = prepared.documents.reduce((sum, document) => sum + pagesFor(document.tokens.length), 0);
+      return {
+        model: open.name,
+        documents: prepared.rows,
+        leftOut: prepared.leftOut,
+        tokenBudget: budget.tokens,
+        budgetReason: budget.reason,
+        usedTokens: prepared.usedTokens,
+        memoryBytes: weightBytes + pages * pageBytes,
+      };
+    });
+  }
+
+  async listModels(): Promise<ModelRow[]> {
+    return (await listModels(modelsFolder())).map(toRow);
+  }
+
+  async fetchModel(name: string, signal: AbortSignal): Promise<ModelRow> {
+    const entry = name === "auto" ? await this.#autoEntry() : namedEntry(name);
+    const folder = await ensureFolder(modelsFolder());
+    const say = (message: string): void => this.#events.notice(message);
+    await fetchModel(entry, { folder, signal, onProgress: (progress) => this.#fetching(entry.name, progress), say });
+    return this.#row(entry);
+  }
+
+  async verifyModel(name: string, signal: AbortSignal): Promise<ModelRow> {
+    const entry = namedEntry(name);
+    await verifyModel(entry, { folder: modelsFolder(), force: true, signal });
+    return this.#row(entry);
+  }
+
+  async removeModel(name: string): Promise<null> {
+    const entry = namedEntry(name);
+    if (this.#model?.open.name === entry.name) this.#closeModel();
+    await removeModel(entry, { folder: modelsFolder() });
+    return null;
+  }
+
+  async doctor(): Promise<DoctorReport> {
+    return doctorReport(await this.listModels());
+  }
+
+  dispose(): void {
+    this.#closeModel();
+  }
+
+  async #prepare(
+    params: { id: string; workspace: Workspace; settings: EngineSettings },
+    maxTokens: number,
+    signal: AbortSignal,
+  ): Promise<Ready> {
+    const { id, workspace, settings } = params;
+    const addon = native();
+    const cache = this.#cacheFor(workspace);
+    this.#events.stage({ id, stage: "collecting" });
+    const collected = await collectWorkspace(workspace, cache, signal);
+    this.#events.stage({ id, stage: "opening model" });
+    const machine = addon.machine();
+    const speeds = await knownSpeeds(machine, settings.cpu, settings.threads);
+    const open = await this.#openModel(addon, machine, speeds, collected, settings, signal);
+    const budget = this.#budget(machine, speeds, open, collected, settings, maxTokens);
+    this.#events.stage({ id, stage: "tokenizing" });
+    const prepared = await prepare(collected, budget.tokens, open, cache, signal);
+    return { open, prepared, budget };
+  }
+
+  async #openModel(
+    addon: Native,
+    machine: Machine,
+    speeds: Speeds,
+    collected: Collected,
+    settings: EngineSettings,
+    signal: AbortSignal,
+  ): Promise<OpenModel> {
+    const held = this.#model?.open.native.info.weightBytes ?? 0;
+    const wanted = settings.tokenBudget === "auto" ? usualBudget : settings.tokenBudget;
+    const choice = chooseModel({
+      requested: settings.model,
+      availableBytes: machine.availableBytes + held,
+      plannedTokens: Math.min(wanted, estimateWorkspace(collected)),
+      tokensPerSecond: speeds.tokensPerSecond,
+    });
+    const name = choice.kind === "file" ? choice.path : choice.entry.name;
+    const key = `${name} ${settings.threads} ${settings.cpu}`;
+    if (this.#model?.key === key) return this.#model.open;
+    this.#closeModel();
+    if (settings.model === "auto") this.#sayOnce(choice.reason);
+    const open = await openModel(addon, {
+      choice,
+      threads: settings.threads,
+      cpu: settings.cpu,
+      signal,
+      onFetch: (progress) => this.#fetching(name, progress),
+      say: (message) => this.#events.notice(message),
+    });
+    this.#model = { key, open };
+    return open;
+  }
+
+  #budget(
+    machine: Machine,
+    speeds: Speeds,
+    open: OpenModel,
+    collected: Collected,
+    settings: EngineSettings,
+    maxTokens: number,
+  ): Budget {
+    const { pageBytes } = open.native.info;
+    const heldBytes = (this.#memory?.held.tokens ?? 0) * (pageBytes / 16);
+    const sized = { name: open.name, geometry: open.file.geometry };
+    const speed = speedOf(sized, speeds.tokensPerSecond) ?? 1;
+    return chooseBudget({
+      requested: settings.tokenBudget,
+      context: trainedContext(open.file),
+      maxTokens,
+      // The weights are in memory already; what is free now is for pages alone.
+      weightBytes: 0,
+      bytesPerToken: memoryBytesPerToken(sized),
+      availableBytes: machine.availableBytes + heldBytes,
+      readingSeconds: (tokens) => readingSeconds(sized, tokens, speed),
+      // Estimates are rough: a fifth more, so that a small repository is never cut by one.
+      repositoryTokens: Math.ceil(estimateWorkspace(collected) * 1.2) + 1024,
+    });
+  }
+
+  #memoryFor(settings: EngineSettings, ready: Ready, maxTokens: number): HeldMemory {
+    const { open, prepared, budget } = ready;
+    const context = trainedContext(open.file);
+    const shape: MemoryShape = {
+      summary: settings.selection.summary,
+      rope: { factor: budget.ropeFactor, originalContext: context },
+    };
+    const key = JSON.stringify([this.#model?.key, shape]);
+    const tailTokens = contextFor(budget.tokens, maxTokens) - budget.tokens;
+    if (this.#memory?.key === key && this.#memory.held.fits(prepared.documents, tailTokens)) return this.#memory.held;
+    this.#memory?.held.dispose();
+    this.#memory = undefined;
+    const pages = prepared.documents.reduce((sum, document) => sum + pagesFor(document.tokens.length), 0);
+    // Room for files to grow, and for the rounding of each document to whole pages.
+    const held = new HeldMemory(native(), open.native, shape, Math.ceil(pages * 1.1) + pagesFor(tailTokens) + 64);
+    this.#memory = { key, held };
+    return held;
+  }
+
+  #cacheFor(workspace: Workspace): PrepareCache {
+    const key = JSON.stringify(workspace);
+    const cache = this.#caches.get(key) ?? emptyPrepareCache();
+    this.#caches.set(key, cache);
+    return cache;
+  }
+
+  #oneAtATime<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#running.then(() => {
+      if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
+      return work();
+    });
+    this.#running = turn.catch(() => {});
+    return turn;
+  }
+
+  #sayOnce(message: string): void {
+    if (this.#said.has(message)) return;
+    this.#said.add(message);
+    this.#events.notice(message);
+  }
+
+  #fetching(name: string, progress: FetchProgress): void {
+    const { source, bytesDone, bytesTotal, bytesPerSecond, secondsLeft } = progress;
+    this.#events.fetching({ name, source, bytesDone, bytesTotal, bytesPerSecond, secondsLeft });
+  }
+
+  async #autoEntry(): Promise<ModelEntry> {
+    const machine = native().machine();
+    const speeds = await knownSpeeds(machine, "auto", 0);
+    const choice = chooseModel({
+      requested: "auto",
+      availableBytes: machine.availableBytes,
+      plannedTokens: usualBudget,
+      tokensPerSecond: speeds.tokensPerSecond,
+    });
+    this.#events.notice(choice.reason);
+    return entryOf(choice);
+  }
+
+  async #row(entry: ModelEntry): Promise<ModelRow> {
+    const [state] = await listModels(modelsFolder(), [entry]);
+    if (state === undefined) throw new QuireError("internal", `${entry.name} is not listed.`);
+    return toRow(state);
+  }
+
+  #closeModel(): void {
+    this.#memory?.held.dispose();
+    this.#memory = undefined;
+    this.#model?.open.native.dispose();
+    this.#model = undefined;
+  }
+}
+
+interface Ready {
+  open: OpenModel;
+  prepared: Prepared;
+  budget: Budget;
+}
+
+function entryOf(choice: ModelChoice): ModelEntry {
+  if (choice.kind === "catalog") return choice.entry;
+  throw new QuireError("unknown-model", "Only models of the catalog can be fetched.", { where: choice.path });
+}
+
+function namedEntry(name: string): ModelEntry {
+  const entry = findModel(name);
+  if (entry !== undefined) return entry;
+  const names = catalog.map((model) => model.name).join(", ");
+  throw new QuireError("unknown-model", `There is no model named ${JSON.stringify(name)}; known are ${names}.`, { where: name });
+}
+
+function toRow({ entry, state, path, bytesOnDisk }: ModelState): ModelRow {
+  const { name, title, licence, bytes, context } = entry;
+  return { name, title, licence, bytes, context, state, path, bytesOnDisk };
+}

@@ -1,0 +1,86 @@
+// open-model.ts — a model ready to answer: its file fetched or verified, its weights packed, its tokenizer and template read.
+//
+// In: a choice of engine/models/choose.ts. Out: one object that owns the native weights. It must not know about repositories.
+
+import type { Model } from "../../native/index.d.ts";
+import { QuireError } from "../errors.ts";
+import { fromNative, type Native } from "../native.ts";
+import { ensureFolder, modelsFolder, quireHome } from "../paths.ts";
+import { systemPrompt } from "../render/prompt.ts";
+import { type ChatPieces, readChatTemplate } from "../tokenize/chat-template.ts";
+import { Encoder } from "../tokenize/encoder.ts";
+import { TokenCache } from "../tokenize/token-cache.ts";
+import { Tokenizer } from "../tokenize/tokenizer.ts";
+import type { ModelChoice } from "./choose.ts";
+import { type FetchProgress, fetchModel } from "./fetch.ts";
+import { type GgufModel, readGguf } from "./gguf.ts";
+
+export interface OpenModel {
+  /** Name in the catalog, or the file's path. */
+  name: string;
+  file: GgufModel;
+  native: Model;
+  tokenizer: Tokenizer;
+  encoder: Encoder;
+  cache: TokenCache;
+  chat: ChatPieces;
+}
+
+export interface OpenOptions {
+  choice: ModelChoice;
+  threads: number;
+  cpu: string;
+  signal: AbortSignal;
+  onFetch: (progress: FetchProgress) => void;
+  say: (message: string) => void;
+}
+
+/** Opens. Throws what fetching, reading and packing throw. */
+export async function openModel(addon: Native, options: OpenOptions): Promise<OpenModel> {
+  const { choice, signal } = options;
+  const path =
+    choice.kind === "file"
+      ? choice.path
+      : await fetchModel(choice.entry, {
+          folder: await ensureFolder(modelsFolder()),
+          signal,
+          onProgress: options.onFetch,
+          say: options.say,
+        });
+  const file = await readGguf(path);
+  if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
+  // The weights are packed on the native threads while the tokenizer is built here.
+  const packing = addon
+    .openModel({ path, geometry: file.geometry, tensors: file.tensors, threads: options.threads, cpu: options.cpu })
+    .catch((error: unknown) => {
+      throw fromNative(error);
+    });
+  packing.catch(() => {}); // it is awaited below, also when the tokenizer fails first
+  let native: Model | undefined;
+  try {
+    const tokenizer = new Tokenizer(file.tokenizer);
+    const cache = await TokenCache.open({
+      folder: `${quireHome()}/tokens`,
+      tokenizerHash: tokenizer.hash,
+      vocabularySize: tokenizer.vocabularySize,
+    });
+    const chat = await readChatTemplate({
+      tokenizer,
+      template: file.chatTemplate,
+      system: systemPrompt,
+      eotIds: file.tokenizer.eotIds,
+    });
+    native = await packing;
+    const name = choice.kind === "file" ? choice.path : choice.entry.name;
+    return { name, file, native, tokenizer, encoder: new Encoder(tokenizer, cache), cache, chat };
+  } catch (error) {
+    (native ?? (await packing.catch(() => undefined)))?.dispose();
+    throw error;
+  }
+}
+
+/** The context that the model was trained for: with YaRN in the file, the length before stretching. */
+export function trainedContext(file: GgufModel): number {
+  return file.ropeScaling?.originalContext ?? file.geometry.context;
+}
+

@@ -2,15 +2,16 @@
 // of vpmaddubsw where there is no VNNI), weight bytes against the bandwidth of plain reads. Peaks are measured in the same
 // run, before and after each case, since the machine may be shared; ratios are what counts.
 //
-//   matmul_bench [threads=2] [backend=auto] [type=all] [tokens=all|pack|N] [columns=all]
+//   matmul_bench [threads=2] [backend=auto] [type=all] [tokens=all|pack|N] [columns=all] [clock=wall|cpu]
 //
-// One JSON object per line on standard output. Weights rotate over copies of 192 MiB together, so that one token's
-// matmul reads memory and not a cache.
+// One JSON object per line on standard output. clock=cpu takes processor time, with threads=1 only: for a busy machine.
+// Weights rotate over copies of 192 MiB together, so that one token's matmul reads memory and not a cache.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,15 +31,22 @@
 namespace quire {
 namespace {
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+using Clock = double (*)();
 
-// Seconds of one run of `task`, the best of at least five and of what fits into a quarter of a second: runs are kept short, so
-// that on a shared machine some of them fall between other people's work.
+double wall_clock() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Processor time of this process: what counts for one thread on a machine that is busy with other work.
+double processor_clock() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+// Seconds of one run of `task`, the best of at least five and of what fits into a quarter of a second: runs are kept
+// short, so that on a shared machine some of them fall between other people's work.
 template <typename Task>
-double best_seconds(const Task& task) {
+double best_seconds(Clock now, const Task& task) {
   double best = 1e30;
-  const double end = now() + 0.25;
-  for (int i = 0; i < 5 || now() < end; ++i) {
+  const double end = wall_clock() + 0.25;
+  for (int i = 0; i < 5 || wall_clock() < end; ++i) {
     const double begin = now();
     task();
     best = std::min(best, now() - begin);
@@ -77,14 +85,14 @@ __attribute__((target("avx2"))) int maddubs_loop() {
 #endif
 
 // Multiply-adds a second, in G, of all threads together; 0 where it is not known.
-double peak_gmacs(ThreadPool& pool, bool vnni) {
+double peak_gmacs(Clock now, ThreadPool& pool, bool vnni) {
 #if defined(__x86_64__)
   std::atomic<int> sink{0};
-  const double seconds =
-      best_seconds([&] { pool.run(pool.threads(), [&](int64_t) { sink += vnni ? vnni_loop() : maddubs_loop(); }); });
+  const double seconds = best_seconds(
+      now, [&] { pool.run(pool.threads(), [&](int64_t) { sink += vnni ? vnni_loop() : maddubs_loop(); }); });
   return static_cast<double>(kPeakSteps) * (vnni ? 12 * 64 : 10 * 32) * pool.threads() / seconds * 1e-9;
 #else
-  (void)pool, (void)vnni;
+  (void)now, (void)pool, (void)vnni;
   return 0;
 #endif
 }
@@ -120,11 +128,11 @@ uint64_t read_words(const std::byte* p, int64_t bytes) {
 #endif
 
 // Bytes a second, in G, of reading `buffer` on all threads.
-double read_gbs(ThreadPool& pool, const AlignedBuffer& buffer) {
+double read_gbs(Clock now, ThreadPool& pool, const AlignedBuffer& buffer) {
   std::atomic<uint64_t> sink{0};
   constexpr int64_t kParts = 64;
   const int64_t part_bytes = buffer.bytes() / kParts / 256 * 256;
-  const double seconds = best_seconds([&] {
+  const double seconds = best_seconds(now, [&] {
     pool.run(kParts, [&](int64_t part) { sink += read_words(buffer.data() + part * part_bytes, part_bytes); });
   });
   return static_cast<double>(kParts * part_bytes) / seconds * 1e-9;
@@ -135,8 +143,8 @@ struct Case {
   int64_t columns;
 };
 
-void bench(const Ops& ops, ThreadPool& pool, const reference::TypeName& type, const Case& shape, int64_t tokens,
-           const AlignedBuffer& scratch) {
+void bench(Clock now, const Ops& ops, ThreadPool& pool, const reference::TypeName& type, const Case& shape,
+           int64_t tokens, const AlignedBuffer& scratch) {
   const int64_t columns = shape.columns;
   const reference::SourceMatrix source =
       reference::make_matrix(type.type, shape.rows, columns, reference::Fill::kRandom, 7);
@@ -165,32 +173,35 @@ void bench(const Ops& ops, ThreadPool& pool, const reference::TypeName& type, co
   size_t copy = 0;
   const bool vnni = std::strcmp(ops.name, "avx512-vnni") == 0;
 
-  double peak = peak_gmacs(pool, vnni);
-  double read = read_gbs(pool, scratch);
-  const double seconds = best_seconds([&] {
-                           for (int64_t i = 0; i < calls; ++i) {
-                             args.weight = &copies[copy++ % copies.size()];
-                             ops.matmul(args, run);
-                           }
-                         }) /
+  double peak = peak_gmacs(now, pool, vnni);
+  double read = read_gbs(now, pool, scratch);
+  const double seconds = best_seconds(now,
+                                      [&] {
+                                        for (int64_t i = 0; i < calls; ++i) {
+                                          args.weight = &copies[copy++ % copies.size()];
+                                          ops.matmul(args, run);
+                                        }
+                                      }) /
                          static_cast<double>(calls);
-  peak = std::max(peak, peak_gmacs(pool, vnni));
-  read = std::max(read, read_gbs(pool, scratch));
+  peak = std::max(peak, peak_gmacs(now, pool, vnni));
+  read = std::max(read, read_gbs(now, pool, scratch));
   const double gmacs = macs / seconds * 1e-9;
   const double gbs = static_cast<double>(bytes) / seconds * 1e-9;
   std::printf(
-      "{\"bench\":\"matmul\",\"backend\":\"%s\",\"threads\":%d,\"type\":\"%s\",\"rows\":%lld,\"columns\":%lld,"
+      "{\"bench\":\"matmul\",\"backend\":\"%s\",\"threads\":%d,\"clock\":\"%s\",\"type\":\"%s\",\"rows\":%lld,"
+      "\"columns\":%lld,"
       "\"tokens\":%lld,\"microseconds\":%.1f,\"gmacs\":%.1f,\"peakGmacs\":%.1f,\"ofPeak\":%.3f,\"weightGBs\":%.1f,"
       "\"readGBs\":%.1f,\"ofRead\":%.3f}\n",
-      ops.name, pool.threads(), type.name, static_cast<long long>(shape.rows), static_cast<long long>(columns),
-      static_cast<long long>(tokens), seconds * 1e6, gmacs, peak, peak > 0 ? gmacs / peak : 0, gbs, read, gbs / read);
+      ops.name, pool.threads(), now == wall_clock ? "wall" : "cpu", type.name, static_cast<long long>(shape.rows),
+      static_cast<long long>(columns), static_cast<long long>(tokens), seconds * 1e6, gmacs, peak,
+      peak > 0 ? gmacs / peak : 0, gbs, read, gbs / read);
   std::fflush(stdout);
 }
 
 // Packing 16 384 × 4 096 weights, as opening a model does: source bytes a second, each time into fresh memory.
-void bench_pack(ThreadPool& pool, const reference::TypeName& type) {
+void bench_pack(Clock now, ThreadPool& pool, const reference::TypeName& type) {
   const reference::SourceMatrix source = reference::make_matrix(type.type, 16384, 4096, reference::Fill::kRandom, 7);
-  const double seconds = best_seconds([&] { pack_matrix(type.type, source.data(), 16384, 4096, "bench", pool); });
+  const double seconds = best_seconds(now, [&] { pack_matrix(type.type, source.data(), 16384, 4096, "bench", pool); });
   std::printf("{\"bench\":\"pack\",\"threads\":%d,\"type\":\"%s\",\"seconds\":%.4f,\"sourceGBs\":%.2f}\n",
               pool.threads(), type.name, seconds, static_cast<double>(source.bytes.size()) / seconds * 1e-9);
   std::fflush(stdout);
@@ -204,6 +215,8 @@ int run(int argc, char** argv) {
   };
   ThreadPool pool(std::atoi(option("threads", "2").c_str()));
   const Ops& ops = choose_cpu_ops(option("backend", "auto").c_str());
+  const bool processor = option("clock", "wall") == "cpu" && pool.threads() == 1;
+  const Clock now = processor ? processor_clock : wall_clock;
   const std::string only_type = option("type", "all");
   const std::string only_tokens = option("tokens", "all");
   const std::string only_columns = option("columns", "all");
@@ -214,13 +227,13 @@ int run(int argc, char** argv) {
   types.insert(types.end(), std::begin(reference::kFloatTypes), std::end(reference::kFloatTypes));
   for (const reference::TypeName& type : types) {
     if (only_type != "all" && only_type != type.name) continue;
-    if (only_tokens == "all" || only_tokens == "pack") bench_pack(pool, type);
+    if (only_tokens == "all" || only_tokens == "pack") bench_pack(now, pool, type);
     for (const Case& shape : {Case{896, 896}, Case{4864, 896}, Case{896, 4864}, Case{8960, 1536}}) {
       if (shape.columns % block_shape(type.type).columns != 0) continue;  // 896 is no multiple of a K-quant's 256
       if (only_columns != "all" && std::to_string(shape.columns) != only_columns) continue;
       for (const int64_t tokens : {1, 12, 64, 512})
         if (only_tokens == "all" || only_tokens == std::to_string(tokens))
-          bench(ops, pool, type, shape, tokens, scratch);
+          bench(now, ops, pool, type, shape, tokens, scratch);
     }
   }
   return 0;

@@ -16,22 +16,10 @@
 #include <limits>
 
 #include "native/core/half.h"
+#include "native/kernels/cpu/attend_plan.h"
 #include "native/kernels/cpu/op_functions.h"
 
-namespace quire {
-
-int64_t attend_workspace(const AttendArgs& args, int /*threads*/) {
-  int64_t pages = 0;
-  for (int64_t i = 0; i < args.list_count; ++i) pages = std::max(pages, args.lists[i].pages);
-  const int64_t rows = args.tokens * args.heads;
-  const int64_t parts = (pages + kSplitPages - 1) / kSplitPages;
-  const int64_t of_state = 2 * rows;  // a row's maximum and sum
-  const int64_t of_parts = args.split ? rows * parts * (args.kv.head_size + 2) : 0;
-  const int64_t of_mass = args.page_mass != nullptr ? 2 * rows * pages : 0;
-  return of_state + of_parts + of_mass + 16;  // 16: room to begin at a whole register
-}
-
-namespace plain {
+namespace quire::plain {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -48,14 +36,13 @@ struct Row {
   int32_t count(int64_t entry) const { return entry + 1 == pages ? last_count : list->count[entry]; }
 };
 
-Row make_row(const AttendArgs& args, int64_t t, int64_t h) {
-  const int64_t g = h / (args.heads / args.kv.kv_heads);
+Row make_row(const AttendArgs& args, const AttendPlan& plan, int64_t t, int64_t h) {
   Row row = {};
-  row.list = args.lists + (args.list_count == 1 ? 0 : args.list_count == args.heads ? h : g);
+  row.list = &list_of(args, h / plan.group_heads);
   row.q = args.q + t * args.stride + h * args.kv.head_size;
   row.out = args.out + (t * args.heads + h) * args.kv.head_size;
-  row.state = args.workspace + 2 * (t * args.heads + h);
-  row.kv_head = g;
+  row.state = plan.state + 2 * (t * args.heads + h);
+  row.kv_head = kv_head_of(args, h);
   row.pages = args.visible != nullptr ? args.visible[t].page + 1 : row.list->pages;
   if (row.pages > 0) row.last_count = row.list->count[row.pages - 1];
   if (args.visible != nullptr) row.last_count = std::min(row.last_count, args.visible[t].count);
@@ -117,9 +104,10 @@ void add_mass(const AttendArgs& args, const Row& row, float* mass) {
 }  // namespace
 
 void attend(const AttendArgs& args, const Run& run) {
+  const AttendPlan plan = plan_attend(args, run.pool->threads());
   run.pool->run(
       args.tokens * args.heads,
-      [&](int64_t row) { attend_row(args, make_row(args, row / args.heads, row % args.heads)); }, run.cancel);
+      [&](int64_t row) { attend_row(args, make_row(args, plan, row / args.heads, row % args.heads)); }, run.cancel);
   if (args.page_mass == nullptr) return;
   const int64_t heads = args.heads / args.list_count;
   run.pool->run(
@@ -127,10 +115,9 @@ void attend(const AttendArgs& args, const Run& run) {
       [&](int64_t list) {
         float* mass = args.page_mass + list * args.mass_stride;
         std::fill(mass, mass + args.lists[list].pages, 0.0f);
-        for (int64_t h = list * heads; h < (list + 1) * heads; ++h) add_mass(args, make_row(args, 0, h), mass);
+        for (int64_t h = list * heads; h < (list + 1) * heads; ++h) add_mass(args, make_row(args, plan, 0, h), mass);
       },
       run.cancel);
 }
 
-}  // namespace plain
-}  // namespace quire
+}  // namespace quire::plain

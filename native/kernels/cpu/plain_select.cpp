@@ -1,20 +1,24 @@
-// plain_select.cpp — the meaning of select: which pages a token attends to, from their scores.
+// plain_select.cpp — which pages of a list a KV head (or a query head) attends to, from their scores.
 //
-//   kSoftmax  value[i] = Σ_{h in group} exp((s[h, i] − max_i s[h, ·]) / √D) / Σ_i …     over the pages that are not forced
-//   kMax      value[i] = max_{h in group} s[h, i]
-//   kPerHead  value[i] = s[h, i], a list per query head                                 (as in Quest, arXiv:2406.10774)
+//   kSoftmax:  vote[g,i] = Σ_{h of g} softmax_i(s[h,i]/√D)       over the pages that are not forced
+//   kMax:      vote[g,i] = max_{h of g} s[h,i]
+//   kPerHead:  vote[h,i] = s[h,i]
 //
-// scores [H, n] f32; chosen [lists, budget] ascending indices; a list's values are in the row of workspace [H, n] of its first
-// query head.
+// scores        [H, n]             f32  NaN counts as -inf; where a head has scores of +inf, those pages share its vote
+// chosen        [lists, budget]    i32  out, ascending: the sink, the best of the others, the recent pages
+// chosen_count  [lists]            i64  out: min(n, budget)
+// workspace     [H, n]             f32
 //
-// NaN counts as −∞. A head whose greatest score is +∞ gives its vote in equal parts to the pages that have it; one whose scores
-// are all −∞ gives none. No page is counted twice: the first `sink_pages` and the last `recent_pages` are taken first. The
-// others are not sorted: the value of the last one that fits is found digit by digit, then one pass takes what is above it, and
-// of what equals it the lowest indices. A task is one list.
+// Ties go to the lower index; -0 ties with +0. Sums have a fixed order: a head's exponentials in 16 interleaved sums, heads
+// in order. exp is a polynomial whose relative error is below 4e-7 (and e^x is taken as e^-87 below -87), so that compilers
+// vectorise it anywhere; nothing here needs an instruction set of its own. The k-th best is found by three histograms of its
+// bits, O(n). One task is one query head, then one list: nothing depends on threads.
+// Method: Quest, arXiv:2406.10774, §3.4 (top-K per query head); the vote: ours.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "native/core/error.h"
 #include "native/core/half.h"
 #include "native/kernels/cpu/op_functions.h"
 
@@ -22,87 +26,155 @@ namespace quire::plain {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr int kSums = 16;
 
-float without_nan(float x) { return std::isnan(x) ? -kInfinity : x; }
+// The pages that are not forced: [begin, end) of the list.
+struct Range {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
 
-// Adds one head's softmax over [begin, end) to the values.
-void add_softmax(const float* scores, int64_t begin, int64_t end, float scale, float* values) {
-  float largest = -kInfinity;
-  for (int64_t i = begin; i < end; ++i) largest = std::max(largest, without_nan(scores[i]));
-  if (largest == -kInfinity) return;
-  const auto weight = [&](int64_t i) {
-    return scores[i] == largest ? 1.0f : std::exp((without_nan(scores[i]) - largest) * scale);
-  };
-  double sum = 0;
-  for (int64_t i = begin; i < end; ++i) sum += static_cast<double>(weight(i));
-  const auto inverse = static_cast<float>(1.0 / sum);
-  for (int64_t i = begin; i < end; ++i) values[i] += weight(i) * inverse;
+float number(float score) { return score != score ? -kInfinity : score; }
+
+// e^x for x ≤ 0.
+inline float exponential(float x) {
+  x = x > -87.0f ? x : -87.0f;
+  const float shifted = x * 1.44269504f + 12582912.0f;  // 1.5·2^23: rounds to an integer, which is left in the low bits
+  const float n = shifted - 12582912.0f;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.0f / 720;
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  return bits_to_float(float_to_bits(p) + (float_to_bits(shifted) << 23));
 }
 
-void fill_values(const SelectArgs& args, int64_t first_head, int64_t heads, int64_t begin, int64_t end, float* values) {
-  const float scale = 1.0f / std::sqrt(static_cast<float>(args.head_size));
-  std::fill(values + begin, values + end, args.vote == Vote::kSoftmax ? 0.0f : -kInfinity);
-  for (int64_t h = first_head; h < first_head + heads; ++h) {
-    const float* scores = args.scores + h * args.pages;
-    if (args.vote == Vote::kSoftmax)
-      add_softmax(scores, begin, end, scale, values);
-    else
-      for (int64_t i = begin; i < end; ++i) values[i] = std::max(values[i], without_nan(scores[i]));
+// vote[i] = softmax of scores[i] · scale over the range.
+void softmax(const float* scores, float scale, const Range& range, float* vote) {
+  const int64_t count = range.end - range.begin;
+  scores += range.begin;
+  vote += range.begin;
+  float max = -kInfinity;
+  for (int64_t i = 0; i < count; ++i) max = scores[i] > max ? scores[i] : max;
+  if (max == kInfinity || max == -kInfinity) {
+    int64_t sharers = 0;
+    for (int64_t i = 0; i < count; ++i) sharers += number(scores[i]) == max ? 1 : 0;
+    for (int64_t i = 0; i < count; ++i)
+      vote[i] = number(scores[i]) == max ? 1.0f / static_cast<float>(sharers) : 0.0f;
+    return;
   }
+  float sums[kSums] = {};
+  int64_t i = 0;
+  for (; i + kSums <= count; i += kSums)
+    for (int j = 0; j < kSums; ++j) {
+      const float x = (scores[i + j] - max) * scale;
+      const float e = exponential(x == x ? x : -kInfinity);
+      vote[i + j] = e;
+      sums[j] += e;
+    }
+  for (; i < count; ++i) {
+    vote[i] = exponential(number((scores[i] - max) * scale));
+    sums[i % kSums] += vote[i];
+  }
+  float sum = 0;
+  for (const float part : sums) sum += part;
+  const float share = 1.0f / sum;
+  for (i = 0; i < count; ++i) vote[i] *= share;
 }
 
-// A number that is greater where the float is; −0 and +0 are the same. Not for NaN.
-uint32_t ordered(float x) {
-  const uint32_t bits = float_to_bits(x + 0.0f);
+// Larger for larger floats; -0 as +0.
+inline uint32_t order(float value) {
+  const uint32_t bits = float_to_bits(value + 0.0f);
   return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
 }
 
-// The k-th greatest (k ≥ 1) of the values in [begin, end), as `ordered` has it: its bytes from the highest, by counting.
-uint32_t kth_greatest(const float* values, int64_t begin, int64_t end, int64_t k) {
+// The k-th largest order() of the range (1 ≤ k ≤ its size), and in `above` how many are larger.
+uint32_t kth_largest(const float* vote, const Range& range, int64_t k, int64_t& above) {
+  constexpr int kShifts[] = {21, 10, 0};
+  constexpr uint32_t kBins[] = {2048, 2048, 1024};
   uint32_t found = 0;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    int64_t counts[256] = {};
-    for (int64_t i = begin; i < end; ++i) {
-      const uint32_t key = ordered(values[i]);
-      // The bytes above this one must be those found; shifting by 32 is not defined, hence in two steps.
-      if (((key ^ found) >> shift) >> 8 == 0) ++counts[(key >> shift) & 0xff];
+  uint32_t known = 0;  // bits of `found` that are settled
+  above = 0;
+  for (int pass = 0; pass < 3; ++pass) {
+    uint32_t histogram[2048] = {};
+    for (int64_t i = range.begin; i < range.end; ++i) {
+      const uint32_t key = order(vote[i]);
+      if ((key & known) == found) ++histogram[(key >> kShifts[pass]) & (kBins[pass] - 1)];
     }
-    uint32_t digit = 255;
-    while (counts[digit] < k) k -= counts[digit--];
-    found |= digit << shift;
+    uint32_t bin = kBins[pass] - 1;
+    while (above + histogram[bin] < k) above += histogram[bin--];
+    found |= bin << kShifts[pass];
+    known |= (kBins[pass] - 1) << kShifts[pass];
   }
   return found;
+}
+
+// Writes the chosen pages of one list; returns how many.
+int64_t choose(const SelectArgs& args, const Range& range, const float* vote, int32_t* chosen) {
+  int64_t count = 0;
+  const auto take = [&](int64_t i) { chosen[count++] = static_cast<int32_t>(i); };
+  for (int64_t i = 0; i < range.begin; ++i) take(i);
+  const int64_t wanted = args.budget_pages - args.sink_pages - args.recent_pages;
+  if (wanted > 0) {
+    int64_t above = 0;
+    const uint32_t threshold = kth_largest(vote, range, wanted, above);
+    int64_t ties = wanted - above;
+    for (int64_t i = range.begin; i < range.end; ++i) {
+      const uint32_t key = order(vote[i]);
+      if (key > threshold || (key == threshold && ties-- > 0)) take(i);
+    }
+  }
+  for (int64_t i = range.end; i < args.pages; ++i) take(i);
+  return count;
+}
+
+// The votes of one list, in its workspace row: `heads` rows from `first` on.
+const float* combine(const SelectArgs& args, const Range& range, int64_t first, int64_t heads) {
+  float* vote = args.workspace + first * args.pages;
+  if (args.vote == Vote::kSoftmax) {
+    for (int64_t h = 1; h < heads; ++h)
+      for (int64_t i = range.begin; i < range.end; ++i) vote[i] += vote[h * args.pages + i];
+    return vote;
+  }
+  const float* scores = args.scores + first * args.pages;
+  for (int64_t i = range.begin; i < range.end; ++i) vote[i] = number(scores[i]);
+  for (int64_t h = 1; h < heads; ++h)
+    for (int64_t i = range.begin; i < range.end; ++i)
+      vote[i] = scores[h * args.pages + i] > vote[i] ? scores[h * args.pages + i] : vote[i];
+  return vote;
 }
 
 }  // namespace
 
 void select(const SelectArgs& args, const Run& run) {
-  const int64_t n = args.pages;
+  if (args.sink_pages < 0 || args.recent_pages < 0 || args.budget_pages < args.sink_pages + args.recent_pages)
+    throw Error("internal", "the page budget does not hold the forced pages", "select");
   const int64_t lists = args.vote == Vote::kPerHead ? args.heads : args.kv_heads;
+  if (args.pages <= args.budget_pages) {
+    for (int64_t list = 0; list < lists; ++list) {
+      args.chosen_count[list] = args.pages;
+      for (int64_t i = 0; i < args.pages; ++i)
+        args.chosen[list * args.budget_pages + i] = static_cast<int32_t>(i);
+    }
+    return;
+  }
+  const Range range{args.sink_pages, args.pages - args.recent_pages};
+  if (args.vote == Vote::kSoftmax) {
+    const float scale = 1.0f / std::sqrt(static_cast<float>(args.head_size));
+    run.pool->run(
+        args.heads,
+        [&](int64_t h) { softmax(args.scores + h * args.pages, scale, range, args.workspace + h * args.pages); },
+        run.cancel);
+  }
   const int64_t heads = args.heads / lists;
-  const bool all = n <= args.budget_pages;
-  const int64_t begin = all ? n : args.sink_pages;
-  const int64_t end = all ? n : n - args.recent_pages;
-  const int64_t wanted = all ? 0 : args.budget_pages - args.sink_pages - args.recent_pages;
   run.pool->run(
       lists,
       [&](int64_t list) {
-        float* values = args.workspace + list * heads * n;
-        int32_t* chosen = args.chosen + list * args.budget_pages;
-        int64_t count = 0;
-        for (int64_t i = 0; i < begin; ++i) chosen[count++] = static_cast<int32_t>(i);
-        if (wanted > 0) {
-          fill_values(args, list * heads, heads, begin, end, values);
-          const uint32_t last = kth_greatest(values, begin, end, wanted);
-          int64_t equals = wanted;
-          for (int64_t i = begin; i < end; ++i) equals -= ordered(values[i]) > last ? 1 : 0;
-          for (int64_t i = begin; i < end; ++i) {
-            const uint32_t key = ordered(values[i]);
-            if (key > last || (key == last && equals-- > 0)) chosen[count++] = static_cast<int32_t>(i);
-          }
-        }
-        for (int64_t i = end; i < n; ++i) chosen[count++] = static_cast<int32_t>(i);
-        args.chosen_count[list] = count;
+        const float* vote = combine(args, range, list * heads, heads);
+        args.chosen_count[list] = choose(args, range, vote, args.chosen + list * args.budget_pages);
       },
       run.cancel);
 }

@@ -21,7 +21,7 @@ const stages = ["collect", "plan", "outline", "render", "tokenize", "prefill", "
 const common = ["engine/errors.ts", "engine/here.ts", "engine/definition-line.ts"];
 const surface = "native/index.d.ts";
 /** Files that join the stages. */
-const joints = ["engine/pipeline.ts", "engine/engine.ts"];
+const joints = ["engine/pipeline.ts", "engine/prepare.ts", "engine/engine.ts", "engine/open-model.ts"];
 
 const rules: Rule[] = [
   // Leaves.
@@ -30,8 +30,12 @@ const rules: Rule[] = [
   { from: "engine/here.ts", values: [] },
   { from: "engine/definition-line.ts", values: [] },
   { from: "engine/version.ts", values: ["package.json"] },
-  // Files of engine/ without a rule of their own.
-  { from: "engine/", values: common, types: ["engine/protocol.ts"] },
+  // Files of engine/ without a rule of their own: beside the stages, and knowing none of them.
+  {
+    from: "engine/",
+    values: [...common, "engine/native.ts", "engine/paths.ts", "engine/version.ts", "engine/models/"],
+    types: ["engine/protocol.ts", surface],
+  },
   { from: "engine/native.ts", values: common, types: [surface] },
   // The stages: each other's types, never each other's functions.
   ...stages.map((from) => ({

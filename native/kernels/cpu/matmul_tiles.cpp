@@ -5,6 +5,9 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <string>
+
+#include "native/core/error.h"
 
 namespace quire {
 namespace {
@@ -62,7 +65,11 @@ void run_tiles(const MatmulArgs& args, const Run& run, const TileKernels& kernel
   std::unique_ptr<PanelEntry, FreePanels> panels;
   if (!is_float) {
     const int64_t bytes = args.tokens * blocks * static_cast<int64_t>(sizeof(PanelEntry));
-    panels.reset(static_cast<PanelEntry*>(::operator new(static_cast<size_t>(bytes), std::align_val_t{64})));
+    panels.reset(
+        static_cast<PanelEntry*>(::operator new(static_cast<size_t>(bytes), std::align_val_t{64}, std::nothrow)));
+    if (panels == nullptr)
+      throw Error("out-of-memory", "not enough memory for " + std::to_string(bytes) + " bytes of activations",
+                  "matmul");
     const int32_t zero = packed_layout(weight.type).zero;
     const auto fill = [&](int64_t i) {
       fill_panel(*args.x_quant, cut.begin(i), cut.begin(i + 1) - cut.begin(i), zero, weight.type == TensorType::kQ6_K,

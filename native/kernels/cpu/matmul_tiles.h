@@ -41,7 +41,7 @@ struct TileKernels {
   TileKernel kernel[kMaxTileTokens + 1] = {};
 };
 
-// The matmul op on these kernels.
+// The matmul op on these kernels. Throws "out-of-memory" when there is no room for the panels (1.5 · T · K bytes).
 void run_tiles(const MatmulArgs& args, const Run& run, const TileKernels& kernels);
 
 }  // namespace quire

@@ -13,6 +13,8 @@ export interface Block {
   /** The line that names it; 0 where the block is a mere paragraph. */
   signature: number;
   name: string;
+  /** The name of the definition around it, or "". */
+  within: string;
   /** A class or namespace, whose members are blocks of their own. */
   container: boolean;
 }
@@ -37,7 +39,7 @@ export class BlockFinder {
     const symbol = this.innermostSymbol(target);
     if (symbol !== undefined) {
       const container = containerKinds.test(symbol.kind);
-      return this.keep({ ...this.withComment(symbol.line, Math.min(symbol.endLine, this.lines.length)), signature: symbol.line, name: symbol.name, container });
+      return this.keep({ ...this.withComment(symbol.line, Math.min(symbol.endLine, this.lines.length)), signature: symbol.line, name: symbol.name, within: this.symbolAround(symbol), container });
     }
     const signature = this.definitionAround(target);
     if (signature === 0) return this.keep(this.paragraph(target));
@@ -46,7 +48,7 @@ export class BlockFinder {
     const definition = definitionOfLine(this.lines[signature - 1] ?? "");
     const end = this.endOf(signature);
     const container = definition?.kind === "type";
-    return this.keep({ ...this.withComment(signature, end), signature, name: definition?.name ?? "", container });
+    return this.keep({ ...this.withComment(signature, end), signature, name: definition?.name ?? "", within: this.nameAround(signature), container });
   }
 
   private keep(block: Block): Block {
@@ -90,6 +92,28 @@ export class BlockFinder {
     return 0;
   }
 
+  private symbolAround(inner: LookupSymbol): string {
+    let best: LookupSymbol | undefined;
+    for (const symbol of this.symbols) {
+      if (symbol === inner || symbol.line > inner.line || symbol.endLine < inner.endLine) continue;
+      if (best === undefined || symbol.endLine - symbol.line <= best.endLine - best.line) best = symbol;
+    }
+    return best?.name ?? "";
+  }
+
+  private nameAround(signature: number): string {
+    const indent = indentOf(this.lines[signature - 1] ?? "");
+    if (indent === 0) return "";
+    for (let at = signature - 1; at >= 1; at--) {
+      const text = this.lines[at - 1] ?? "";
+      if (text.trim() === "" || indentOf(text) >= indent) continue;
+      const definition = definitionOfLine(text);
+      if (definition !== undefined && definition.kind !== "value") return definition.name;
+      if (indentOf(text) === 0 && !/^[)\]}]/.test(text)) return "";
+    }
+    return "";
+  }
+
   /** Last line before the text returns to the indentation of the definition; closing brackets are part of it. */
   private endOf(signature: number): number {
     const indent = indentOf(this.lines[signature - 1] ?? "");
@@ -121,7 +145,7 @@ export class BlockFinder {
     let end = line;
     while (start > 1 && line - start < 12 && (this.lines[start - 2] ?? "").trim() !== "") start--;
     while (end < this.lines.length && end - line < 12 && (this.lines[end] ?? "").trim() !== "") end++;
-    return { start, end, signature: 0, name: "", container: false };
+    return { start, end, signature: 0, name: "", within: "", container: false };
   }
 }
 

@@ -59,7 +59,7 @@ export function chooseRegions(
   return regions.sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1) || a.startLine - b.startLine);
 }
 
-/** The regions with the candidate, merged with those it touches; shortened from its end where it does not fit. */
+/** The regions with the candidate, merged with those it touches; shortened towards its focus where it does not fit. */
 function fit(
   candidate: Candidate,
   regions: readonly Region[],
@@ -73,8 +73,9 @@ function fit(
   const freed = touching.reduce((sum, region) => sum + countTokens(renderRegion(region)), 0);
   if (touching.some(({ startLine, endLine }) => startLine <= candidate.start && candidate.end <= endLine)) return undefined;
   for (let length = candidate.end - candidate.start + 1; length >= 3 || length === candidate.end - candidate.start + 1; length = Math.floor(length * 0.7)) {
-    const start = Math.min(candidate.start, ...touching.map(({ startLine }) => startLine));
-    const end = Math.max(candidate.start + length - 1, ...touching.map(({ endLine }) => endLine));
+    const from = Math.max(candidate.start, Math.min(candidate.focus - Math.floor(length / 3), candidate.end - length + 1));
+    const start = Math.min(from, ...touching.map(({ startLine }) => startLine));
+    const end = Math.max(from + length - 1, ...touching.map(({ endLine }) => endLine));
     const region = makeRegion(candidate, start, Math.min(end, lines.length), lines, touching);
     const added = countTokens(renderRegion(region)) - freed;
     if (added <= room) return { regions: [...rest, region], added };

@@ -6,13 +6,14 @@
 // the search met its limits ("complete" says so).
 
 import { readFile } from "node:fs/promises";
+import { definitionOfLine } from "../definition-line.ts";
 import { chooseRegions, type TokenCounter } from "./choose.ts";
 import { namedFiles } from "./named.ts";
 import { parseQuestion, type Term } from "./question.ts";
 import { type Candidate, matchTerm, rankBlocks, scoreFile, type Weighted, weighTerms } from "./rank.ts";
 import { Reader } from "./reader.ts";
 import { type Found, type Hit, searchFiles } from "./search.ts";
-import { choosePlaces, definitionStrings, type Place, placesIn, referencesIn } from "./second-hop.ts";
+import { choosePlaces, closeOf, constantLines, definitionStrings, type Place, placesIn, referencesIn } from "./second-hop.ts";
 import type { LookupFile, LookupRequest, LookupResult, NamedFile } from "./types.ts";
 
 export interface LookupDeps {
@@ -122,8 +123,8 @@ async function namedCandidates(named: readonly NamedFile[], reader: Reader, cand
     if (lines === undefined || lines.length === 0) continue;
     const why = [`${path} is named`];
     const own = candidates.filter((candidate) => candidate.path === path).length;
-    if (lines.length <= 120) added.push({ path, start: 1, end: lines.length, signature: 0, score: top * 1.01, why });
-    else added.push({ path, start: 1, end: 50, signature: 0, score: own === 0 ? top : top * 0.25, why });
+    if (lines.length <= 120) added.push({ path, start: 1, end: lines.length, focus: 1, signature: 0, score: top * 1.01, why });
+    else added.push({ path, start: 1, end: 50, focus: 1, signature: 0, score: own === 0 ? top : top * 0.25, why });
   }
   return added;
 }
@@ -149,7 +150,12 @@ async function secondHop(
   if (bare.length > 0) places.push(...placesIn((await deps.search(bare, definitionStrings(names), signal)).hits, names));
   const candidates = new Map<string, Candidate>();
   for (const [rank, region] of from.entries()) {
-    const imports = (sources.get(region.path) ?? []).filter((line) => /\b(?:import|require|include|use|using|from)\b/.test(line)).join("\n");
+    const own = sources.get(region.path) ?? [];
+    for (const line of constantLines(region, own)) {
+      const why = [`${region.path} uses ${definitionOfLine(own[line - 1] ?? "")?.name ?? "it"}`];
+      candidates.set(`${region.path}:${line}`, { path: region.path, start: line, end: closeOf(own, line), focus: line, signature: 0, score: region.score * 0.6, why });
+    }
+    const imports = own.filter((line) => /\b(?:import|require|include|use|using|from)\b/.test(line)).join("\n");
     const chosen = choosePlaces(region, imports, places, request.question).filter(({ path }) => wanted(path));
     for (const [i, { path, line, name }] of chosen.slice(0, 6).entries()) {
       const lines = await reader.lines(path);
@@ -159,7 +165,7 @@ async function secondHop(
       const key = `${path}:${block.start}`;
       const score = (region.score * 0.5) / (1 + rank + i);
       if ((candidates.get(key)?.score ?? -1) >= score) continue;
-      candidates.set(key, { path, start: block.start, end, signature: block.signature, score, why: [`${region.path} uses ${name}`] });
+      candidates.set(key, { path, start: block.start, end, focus: line, signature: block.signature, score, why: [`${region.path} uses ${name}`] });
     }
   }
   return [...candidates.values()].sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1) || a.start - b.start);

@@ -35,6 +35,14 @@ const endsLikeFile = new RegExp(`^[^\\s]*[^\\s/.]\\.(?:${sourceEndings})$`, "iu"
 /** Products that look like files. */
 const productName = /^(?:node|next|vue|react|express|three|d3|nuxt|angular|ember|backbone|socket|asp|chart|p5|deno|bun|alpine|discord)\.(?:js|ts|io|net)$/i;
 
+/** What code calls a thing that people say otherwise. */
+const meant: [RegExp, string[]][] = [
+  [/\bhow long\b/i, ["timeout", "duration", "ttl", "interval", "delay"]],
+  [/\bhow (?:many|much|large|big)\b/i, ["max", "limit", "size", "count"]],
+  [/\b(?:unless|if not|when not|otherwise|without)\b.{0,40}\b(?:set|given|specified|configured|otherwise)\b|\bout of the box\b/i, ["default"]],
+  [/\bhow often\b/i, ["interval", "period", "retr"]],
+];
+
 export function parseQuestion(question: string): Asked {
   const text = question.slice(0, 20_000).normalize("NFC");
   const terms = new Map<string, Term>();
@@ -89,7 +97,7 @@ export function parseQuestion(question: string): Asked {
     }
     if (/^-?(?:0x[\da-f]+|\d[\d_]*(?:\.\d+)?)$/i.test(bare) && bare.length > 1) add(bare, "number", [bare.toLowerCase()], 1.5);
     else if (looksLikeSymbol(bare) || piece.endsWith("()")) addSymbol(bare, 2.5);
-    else if (isIdentifier(bare) && /^\p{Lu}/u.test(bare) && match.index > 0 && !isStopWord(bare)) addSymbol(bare, 1.2);
+    else if (isIdentifier(bare) && /^\p{Lu}\p{Ll}/u.test(bare) && match.index > 0 && !isStopWord(bare)) addSymbol(bare, 1.2);
     else if (/^--?[\w-]{2,}$/.test(bare)) add(bare, "quote", [bare.toLowerCase()], 2.5);
     addWords(bare, 1);
   }
@@ -105,6 +113,9 @@ export function parseQuestion(question: string): Asked {
     }
   }
 
+  for (const [phrase, forms] of meant) if (phrase.test(text)) add(forms[0] ?? "", "word", forms, 0.5);
+  const byDefault = terms.get("w:default");
+  if (byDefault !== undefined) byDefault.weight = Math.max(byDefault.weight, 0.6);
   const has = (pattern: RegExp): boolean => pattern.test(text);
   return {
     terms: [...terms.values()].sort((a, b) => b.weight - a.weight || (a.said < b.said ? -1 : 1)).slice(0, maxTerms),
@@ -128,5 +139,5 @@ function looksLikeSymbol(text: string): boolean {
   if (!isIdentifier(text)) return false;
   const bare = text.replace(/\(.*$/s, "");
   if (/^(?:e\.g|i\.e|etc|vs|a\.k\.a)\.?$/i.test(bare)) return false;
-  return /_|[\p{Ll}\p{N}]\p{Lu}|\p{Lu}{2,}\p{Ll}|\$|::|->|#|^@/u.test(bare) || /^[\p{L}_]{2,}\.[\p{L}_][\p{L}\p{N}_.]+$/u.test(bare) || /^\p{Lu}[\p{Lu}\p{N}]{2,}$/u.test(bare);
+  return /_|[\p{Ll}\p{N}]\p{Lu}|\p{Lu}{2,}\p{Ll}|\$|::|->|#|^@/u.test(bare) || /^[\p{L}_]{2,}\.[\p{L}_][\p{L}\p{N}_.]+$/u.test(bare) || /^\p{Lu}[\p{Lu}\p{N}]{5,}$/u.test(bare);
 }

@@ -16,6 +16,8 @@ export interface Candidate {
   path: string;
   start: number;
   end: number;
+  /** The line that counts most: kept where the region must be shortened. */
+  focus: number;
   /** Line of the enclosing definition, or 0. */
   signature: number;
   score: number;
@@ -30,8 +32,9 @@ export interface Weighted {
 
 /** Blocks up to this many lines are given whole. */
 const wholeBlock = 60;
-const windowBefore = 5;
-const windowAfter = 14;
+const windowBefore = 4;
+const windowAfter = 10;
+const widestWindow = 40;
 /** A line of code, in bytes, for estimating how many lines the files have. */
 const bytesPerLine = 35;
 const testPath = /(?:^|[/_.-])(?:tests?|specs?|__tests__|testing|fixtures?|mocks?|e2e|benchmarks?|bench)(?:[/_.-]|$)/i;
@@ -150,12 +153,13 @@ function scoreBlock(
     const text = lines[line - 1] ?? "";
     const lower = text.toLowerCase();
     let lineScore = 0;
+    const valueGains = wants.value ? assignedGains(text, weighted) : noGains;
     weighted.forEach(({ term, weight }, i) => {
       const match = matchTerm(term, lower, text);
       if (match === 0) return;
       sums[i] = (sums[i] ?? 0) + match;
       lineScore += match * weight;
-      const gain = lineGain(term, lower, wants);
+      const gain = Math.max(lineGain(term, lower, wants), valueGains.get(term) ?? 0);
       assigned[i] = Math.max(assigned[i] ?? 0, gain);
       lineScore += gain * weight;
     });
@@ -171,7 +175,12 @@ function scoreBlock(
   weighted.forEach(({ term, weight }, i) => {
     total += weight;
     const tf = sums[i] ?? 0;
-    if (tf === 0) return;
+    const within = block.within === "" ? 0 : definitionGain(term, block.within.toLowerCase(), block.within);
+    if (within > 0) score += weight * Math.min(1, within) * 0.6;
+    if (tf === 0) {
+      matched += within > 0 ? weight * 0.7 : 0;
+      return;
+    }
     const named = block.name === "" ? 0 : definitionGain(term, block.name.toLowerCase(), block.name);
     definition = Math.max(definition, named);
     matched += weight * Math.min(1, tf);
@@ -181,34 +190,55 @@ function scoreBlock(
   score = (score * (0.4 + 0.6 * (total === 0 ? 0 : matched / total)) + paths.bonus) * paths.factor;
   const said = why.sort((a, b) => b.weight - a.weight || (a.text < b.text ? -1 : 1)).map(({ text }) => text);
   if (paths.why.length > 0) said.push(`path has ${paths.why.join(", ")}`);
-  const make = (start: number, end: number, part: number): Candidate => ({
+  const make = (start: number, end: number, part: number, focus: number): Candidate => ({
     path,
+    focus,
     start: Math.max(block.start, start),
     end: Math.min(block.end, end),
     signature: block.signature,
     score: score * part,
     why: said,
   });
-  if (size <= wholeBlock) return [make(block.start, block.end, 1)];
-  return windowsOf(block, byLine, definition > 0.9).map(({ start, end, part }) => make(start, end, part));
+  if (size <= wholeBlock) return [make(block.start, block.end, 1, definition > 0.9 ? block.signature : peakOf(byLine))];
+  return windowsOf(block, byLine, definition > 0.9).map(({ start, end, part, focus }) => make(start, end, part, focus));
 }
 
 /** Windows around the matching lines of a large block, each with its share of the block's score. */
-function windowsOf(block: Block, byLine: ReadonlyMap<number, number>, named: boolean): { start: number; end: number; part: number }[] {
-  const windows: { start: number; end: number; sum: number }[] = [];
-  for (const [line, sum] of [...byLine].sort(([a], [b]) => a - b)) {
+function windowsOf(block: Block, byLine: ReadonlyMap<number, number>, named: boolean): { start: number; end: number; part: number; focus: number }[] {
+  const windows: Map<number, number>[] = [];
+  let from = 0;
+  let to = 0;
+  for (const [line, score] of [...byLine].sort(([a], [b]) => a - b)) {
     const last = windows[windows.length - 1];
-    if (last !== undefined && line - windowBefore <= last.end + 1 && line - last.start < wholeBlock) {
-      last.end = line + windowAfter;
-      last.sum += sum;
+    if (last === undefined || line - windowBefore > to + 1 || line - from >= widestWindow) {
+      windows.push(new Map([[line, score]]));
+      from = line;
     } else {
-      windows.push({ start: line - windowBefore, end: line + windowAfter, sum });
+      last.set(line, score);
+    }
+    to = line + windowAfter;
+  }
+  const sumOf = (window: ReadonlyMap<number, number>): number => [...window.values()].reduce((sum, score) => sum + score, 0);
+  const most = Math.max(...windows.map(sumOf), 1e-9);
+  const parts = windows.map((window) => {
+    const lines = [...window.keys()];
+    const part = 0.3 + 0.7 * (sumOf(window) / most);
+    return { start: Math.min(...lines) - windowBefore, end: Math.max(...lines) + windowAfter, part, focus: peakOf(window) };
+  });
+  if (named && block.signature > 0) parts.unshift({ start: block.start, end: block.signature + 24, part: 1, focus: block.signature });
+  return parts;
+}
+
+function peakOf(byLine: ReadonlyMap<number, number>): number {
+  let peak = 0;
+  let best = -1;
+  for (const [line, score] of byLine) {
+    if (score > best || (score === best && line < peak)) {
+      best = score;
+      peak = line;
     }
   }
-  const most = Math.max(...windows.map(({ sum }) => sum), 1e-9);
-  const parts = windows.map(({ start, end, sum }) => ({ start, end, part: 0.3 + 0.7 * (sum / most) }));
-  if (named && block.signature > 0) parts.unshift({ start: block.start, end: Math.max(block.signature + 24, block.start + 24), part: 1 });
-  return parts;
+  return peak;
 }
 
 /** A line that gives the term its value, or raises it. */
@@ -224,6 +254,30 @@ function lineGain(term: Term, lower: string, wants: Asked["wants"]): number {
     if (wants.raises && /(?:raise|throw|new|err\w*|panic!?|reject)[\s(]+(?:new\s+)?(?:[\w.]*\.)?$/.test(before)) gain = Math.max(gain, 1.2);
   }
   return gain;
+}
+
+const noGains: ReadonlyMap<Term, number> = new Map();
+
+/** Words of the question that together make a name which the line gives a value: "follow redirects" and `follow_redirects=False`. */
+function assignedGains(line: string, weighted: readonly Weighted[]): ReadonlyMap<Term, number> {
+  if (!/[=:]/.test(line)) return noGains;
+  const gains = new Map<Term, number>();
+  const shown = line.slice(0, 300);
+  const names: { name: string; value: string }[] = [];
+  for (const match of shown.matchAll(/([\p{L}_$][\p{L}\p{N}_$]*)["']?\]?\s{0,4}(?::[^=,;()]{0,50})?=(?![=>])/gu)) {
+    names.push({ name: match[1] ?? "", value: shown.slice(match.index + match[0].length) });
+  }
+  const key = /^\s*["']?([\p{L}_$][\p{L}\p{N}_$-]*)["']?\s?:\s/u.exec(line);
+  if (key !== null) names.push({ name: key[1] ?? "", value: line.slice(key[0].length) });
+  for (const { name, value } of names) {
+    const parts = splitWords(name);
+    const literal = /^\s*(?:-?\d|["'`[{(]|(?:true|false|none|null|undefined)\b)/i.test(value);
+    const constant = /^\s*_*\p{Lu}[\p{Lu}\p{N}_]+\b/u.test(value);
+    const fits = weighted.filter(({ term }) => term.kind === "word" && parts.some((part) => term.forms.some((form) => part.startsWith(form))));
+    if (fits.length < 2 && fits.length < parts.length) continue;
+    for (const { term } of fits) gains.set(term, Math.max(gains.get(term) ?? 0, Math.min(1, fits.length / parts.length) * (literal ? 1.5 : constant ? 0.7 : 0.3)));
+  }
+  return gains;
 }
 
 /** What it is worth that a block with this name is defined here: all of the term, or a part of the name. */

@@ -88,3 +88,24 @@ function importsFile(imports: string, path: string): boolean {
   const name = /^(?:index|__init__|mod)$/.test(stemOf) ? folder : stemOf;
   return name.length > 1 && new RegExp(`(?:^|[^\\p{L}\\p{N}_])${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?:[^\\p{L}\\p{N}_]|$)`, "u").test(imports);
 }
+
+/** Lines of the same file that define constants which the region uses: their values are often what is asked. */
+export function constantLines(region: { startLine: number; endLine: number; text: string }, lines: readonly string[]): number[] {
+  const used = new Set(region.text.match(/\b_*\p{Lu}[\p{Lu}\p{N}_]{2,}\b/gu) ?? []);
+  if (used.size === 0) return [];
+  const found: number[] = [];
+  for (const [i, text] of lines.entries()) {
+    if (!/^\S/.test(text) || (i + 1 >= region.startLine && i + 1 <= region.endLine)) continue;
+    const definition = definitionOfLine(text);
+    if (definition !== undefined && (definition.kind === "value" || definition.kind === "constant") && used.has(definition.name)) found.push(i + 1);
+    if (found.length >= 8) break;
+  }
+  return found;
+}
+
+/** Last line of a value that begins on a line and may go on to the closing bracket; at most 12 lines on. */
+export function closeOf(lines: readonly string[], line: number): number {
+  if (!/[([{]\s*$/.test(lines[line - 1] ?? "")) return line;
+  for (let at = line + 1; at <= Math.min(lines.length, line + 12); at++) if (/^[)\]}]/.test(lines[at - 1] ?? "")) return at;
+  return Math.min(lines.length, line + 12);
+}

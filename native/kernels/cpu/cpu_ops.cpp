@@ -28,6 +28,7 @@ constexpr Ops kAvx2 = [] {
   ops.norm = avx2::norm;
   ops.quantize = avx2::quantize;
   ops.matmul = avx2::matmul;
+  ops.attend = avx2::attend;
   ops.swiglu = avx2::swiglu;
   return ops;
 }();
@@ -38,6 +39,7 @@ constexpr Ops kAvx512 = [] {
   ops.norm = avx512::norm;
   ops.quantize = avx512::quantize;
   ops.matmul = avx512::matmul;
+  ops.attend = avx512::attend;
   ops.swiglu = avx512::swiglu;
   return ops;
 }();

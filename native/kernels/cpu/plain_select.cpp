@@ -62,8 +62,7 @@ void softmax(const float* scores, float scale, const Range& range, float* vote) 
   if (max == kInfinity || max == -kInfinity) {
     int64_t sharers = 0;
     for (int64_t i = 0; i < count; ++i) sharers += number(scores[i]) == max ? 1 : 0;
-    for (int64_t i = 0; i < count; ++i)
-      vote[i] = number(scores[i]) == max ? 1.0f / static_cast<float>(sharers) : 0.0f;
+    for (int64_t i = 0; i < count; ++i) vote[i] = number(scores[i]) == max ? 1.0f / static_cast<float>(sharers) : 0.0f;
     return;
   }
   float sums[kSums] = {};
@@ -156,8 +155,7 @@ void select(const SelectArgs& args, const Run& run) {
   if (args.pages <= args.budget_pages) {
     for (int64_t list = 0; list < lists; ++list) {
       args.chosen_count[list] = args.pages;
-      for (int64_t i = 0; i < args.pages; ++i)
-        args.chosen[list * args.budget_pages + i] = static_cast<int32_t>(i);
+      for (int64_t i = 0; i < args.pages; ++i) args.chosen[list * args.budget_pages + i] = static_cast<int32_t>(i);
     }
     return;
   }

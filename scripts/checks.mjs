@@ -27,6 +27,9 @@ async function clangFormat(write) {
   return [tool, ...(write ? ["-i"] : ["--dry-run", "-Werror"]), ...(await nativeFiles())];
 }
 
+/** clang-format's complaints as the files they are about; `npm run format` mends them. */
+const filesOnly = (output) => [...new Set(output.match(/^[^:\n]+(?=:\d+:\d+: error:)/gm) ?? [output])].join("\n");
+
 const checks = [
   { name: "types", command: () => [...program("typescript", "bin", "tsc"), "--noEmit"] },
   {
@@ -39,7 +42,7 @@ const checks = [
     ],
     writes: true,
   },
-  { name: "clang-format", command: clangFormat, writes: true },
+  { name: "clang-format", command: clangFormat, writes: true, brief: filesOnly },
   { name: "knip", command: () => [...program("knip", "bin", "knip.js"), "--no-progress", "--no-config-hints"] },
   {
     name: "import rules",
@@ -51,14 +54,14 @@ const checks = [
 /** Runs the checks and returns the names of those that fail. `skipTested` leaves out what npm test has run by itself. */
 export async function runChecks({ write = false, skipTested = false } = {}) {
   const failed = [];
-  for (const { name, command, writes, tested } of checks) {
+  for (const { name, command, writes, tested, brief } of checks) {
     if ((write && !writes) || (skipTested && tested)) continue;
     const [tool, ...args] = await command(write);
     const { status, output } = await run(tool, args, { cwd: root, allowFailure: true });
     process.stderr.write(`check: ${name} ${status === 0 ? "ok" : "FAILED"}\n`);
     if (status !== 0) {
       failed.push(name);
-      process.stderr.write(`${output.trimEnd()}\n`);
+      process.stderr.write(`${(brief?.(output) ?? output).trimEnd()}\n`);
     }
   }
   return failed;

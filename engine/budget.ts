@@ -48,7 +48,9 @@ export function contextFor(budget: number, maxTokens: number): number {
 export function chooseBudget(input: BudgetInput): Budget {
   const perBudget = 1 + lookUpShare;
   const byMemory = Math.floor(
-    ((input.availableBytes - input.weightBytes - overheadBytes) / input.bytesPerToken - questionTokens - input.maxTokens) /
+    ((input.availableBytes - input.weightBytes - overheadBytes) / input.bytesPerToken -
+      questionTokens -
+      input.maxTokens) /
       perBudget,
   );
   const byContext = Math.floor((input.context - questionTokens - input.maxTokens) / perBudget);
@@ -85,13 +87,21 @@ export function chooseBudget(input: BudgetInput): Budget {
   const bounds: { tokens: number; why: string }[] = [
     { tokens: byContext, why: `the model's context of ${input.context}` },
     { tokens: byMemory, why: "free memory" },
-    { tokens: tokensWithin(autoReadingSeconds, byContext, input.readingSeconds), why: `${autoReadingSeconds / 60} minutes of reading` },
+    {
+      tokens: tokensWithin(autoReadingSeconds, byContext, input.readingSeconds),
+      why: `${autoReadingSeconds / 60} minutes of reading`,
+    },
   ];
   const bound = bounds.reduce((least, other) => (other.tokens < least.tokens ? other : least));
   const tokens = Math.max(smallest, bound.tokens);
   if (input.repositoryTokens <= tokens) {
     const enough = Math.max(smallest, input.repositoryTokens);
-    return { tokens: enough, lookUpTokens: lookUp(enough), ropeFactor: 1, reason: `${enough} tokens: all there is to read` };
+    return {
+      tokens: enough,
+      lookUpTokens: lookUp(enough),
+      ropeFactor: 1,
+      reason: `${enough} tokens: all there is to read`,
+    };
   }
   return { tokens, lookUpTokens: lookUp(tokens), ropeFactor: 1, reason: `${tokens} tokens, bounded by ${bound.why}` };
 }

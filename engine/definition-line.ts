@@ -27,11 +27,29 @@ const shapes: [RegExp, DefinitionLine["kind"]][] = [
   [new RegExp(`^${modifiers}(?:const|let|var|val|static|constexpr|#define) (?:mut )?${name}`, "u"), "constant"],
   [new RegExp(`^# ?define ${name}`, "u"), "constant"],
   [new RegExp(`^(?:module\\.)?exports\\.${name} =(?!=)`, "u"), "constant"],
-  [new RegExp(`^[\\p{L}_$][\\p{L}\\p{N}_$.]*\\.${name} = (?:async )?(?:function\\b|\\([^)]{0,120}\\) =>|class\\b)`, "u"), "function"],
-  [new RegExp(`^${name}(?: ?:[^=(]{0,60})? ?= ?(?:async )?(?:function\\b|lambda\\b|\\([^)]{0,120}\\) =>)`, "u"), "function"],
+  [
+    new RegExp(
+      `^[\\p{L}_$][\\p{L}\\p{N}_$.]*\\.${name} = (?:async )?(?:function\\b|\\([^)]{0,120}\\) =>|class\\b)`,
+      "u",
+    ),
+    "function",
+  ],
+  [
+    new RegExp(`^${name}(?: ?:[^=(]{0,60})? ?= ?(?:async )?(?:function\\b|lambda\\b|\\([^)]{0,120}\\) =>)`, "u"),
+    "function",
+  ],
   [new RegExp(`^${name} ?: ?(?:async )?function\\b`, "u"), "member"],
-  [new RegExp(`^${modifiers}(?:get |set |\\* ?)?#?${name} ?\\([^;]{0,300}\\)(?: ?: ?[^;{]{1,80})? ?\\{$`, "u"), "member"],
-  [new RegExp(`^(?:[\\p{L}_][\\p{L}\\p{N}_:<>,*&]* ){1,6}[*&]{0,2}(?:[\\p{L}\\p{N}_]+::)?${name} ?\\([^;=]{0,300}(?:\\{|,|\\))$`, "u"), "member"],
+  [
+    new RegExp(`^${modifiers}(?:get |set |\\* ?)?#?${name} ?\\([^;]{0,300}\\)(?: ?: ?[^;{]{1,80})? ?\\{$`, "u"),
+    "member",
+  ],
+  [
+    new RegExp(
+      `^(?:[\\p{L}_][\\p{L}\\p{N}_:<>,*&]* ){1,6}[*&]{0,2}(?:[\\p{L}\\p{N}_]+::)?${name} ?\\([^;=]{0,300}(?:\\{|,|\\))$`,
+      "u",
+    ),
+    "member",
+  ],
   [new RegExp(`^${name}(?: ?: ?[^=]{1,60})? ?= ?[^=\\s]`, "u"), "value"],
 ];
 const notNames = new Set(

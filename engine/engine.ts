@@ -17,9 +17,24 @@ import { type Native, native } from "./native.ts";
 import { ensureFolder, modelsFolder } from "./paths.ts";
 import { answerQuestion, type PipelineEvents } from "./pipeline.ts";
 import { HeldMemory, type MemoryShape, pagesFor } from "./prefill/held-memory.ts";
-import { collectWorkspace, emptyPrepareCache, estimateWorkspace, type PrepareCache, type Prepared, prepare } from "./prepare.ts";
+import {
+  collectWorkspace,
+  emptyPrepareCache,
+  estimateWorkspace,
+  type PrepareCache,
+  type Prepared,
+  prepare,
+} from "./prepare.ts";
 import type {
-  AskParams, AskResult, DoctorReport, EngineSettings, FetchEvent, MapParams, MapResult, ModelRow, Workspace,
+  AskParams,
+  AskResult,
+  DoctorReport,
+  EngineSettings,
+  FetchEvent,
+  MapParams,
+  MapResult,
+  ModelRow,
+  Workspace,
 } from "./protocol.ts";
 import { knownSpeeds, rememberSpeed, type Speeds } from "./speed.ts";
 
@@ -56,7 +71,16 @@ export class Engine {
         this.#sayOnce(`Reading ${prepared.usedTokens} tokens with ${open.name} (${budget.reason}).`);
       }
       const result = await answerQuestion(
-        { params, model: open, memory, prepared, tokenBudget: budget.tokens, lookUpTokens: budget.lookUpTokens, beganMs, now },
+        {
+          params,
+          model: open,
+          memory,
+          prepared,
+          tokenBudget: budget.tokens,
+          lookUpTokens: budget.lookUpTokens,
+          beganMs,
+          now,
+        },
         signal,
         this.#events,
       ).finally(() => void open.cache.save());
@@ -289,7 +313,9 @@ function namedEntry(name: string): ModelEntry {
   const entry = findModel(name);
   if (entry !== undefined) return entry;
   const names = catalog.map((model) => model.name).join(", ");
-  throw new QuireError("unknown-model", `There is no model named ${JSON.stringify(name)}; known are ${names}.`, { where: name });
+  throw new QuireError("unknown-model", `There is no model named ${JSON.stringify(name)}; known are ${names}.`, {
+    where: name,
+  });
 }
 
 function toRow({ entry, state, path, bytesOnDisk }: ModelState): ModelRow {

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import type * as Addon from "../native/index.d.ts";
-import { QuireError, type ErrorCode, nextSteps } from "./errors.ts";
+import { type ErrorCode, nextSteps, QuireError } from "./errors.ts";
 import { here } from "./here.ts";
 
 export type Native = typeof Addon;
@@ -22,17 +22,26 @@ export function native(): Native {
 function load(): Native {
   const candidates = process.env.QUIRE_ADDON
     ? [process.env.QUIRE_ADDON]
-    : ["quire.node", "../build/Release/quire.node", "../build/addon/Release/quire.node"].map((place) => path.resolve(here, place));
+    : ["quire.node", "../build/Release/quire.node", "../build/addon/Release/quire.node"].map((place) =>
+        path.resolve(here, place),
+      );
   const found = candidates.find((candidate) => existsSync(candidate));
   if (found === undefined) {
-    throw new QuireError("backend-refused", `the engine's native part was not found (looked for ${candidates.join(", ")})`, {
-      nextStep: "Build it with `npm run setup`.",
-    });
+    throw new QuireError(
+      "backend-refused",
+      `the engine's native part was not found (looked for ${candidates.join(", ")})`,
+      {
+        nextStep: "Build it with `npm run setup`.",
+      },
+    );
   }
   try {
     return createRequire(path.join(here, "addon.cjs"))(found) as Native;
   } catch (cause) {
-    throw new QuireError("backend-refused", `the engine's native part does not load: ${String(cause)}`, { where: found, cause });
+    throw new QuireError("backend-refused", `the engine's native part does not load: ${String(cause)}`, {
+      where: found,
+      cause,
+    });
   }
 }
 

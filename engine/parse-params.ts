@@ -46,7 +46,10 @@ export const askSchema: z.ZodType<AskParams> = z.strictObject({
   id: z.string(),
   workspace,
   settings,
-  question: z.string().max(200_000).refine((text) => text.trim() !== "", "the question is empty"),
+  question: z
+    .string()
+    .max(200_000)
+    .refine((text) => text.trim() !== "", "the question is empty"),
   maxTokens: z.int().min(1).max(1_000_000),
   sampling,
 });

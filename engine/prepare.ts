@@ -93,7 +93,9 @@ export async function prepare(
   const outlineBudget = Math.floor(budget * outlineShare);
   const documentBudget = budget - prologue.length - outlineBudget;
   if (documentBudget < 64) {
-    throw new QuireError("budget-too-small", `A token budget of ${budget} leaves no room for files.`, { where: "token-budget" });
+    throw new QuireError("budget-too-small", `A token budget of ${budget} leaves no room for files.`, {
+      where: "token-budget",
+    });
   }
 
   const estimated = collected.files.map((file) => toInput(file, estimateTokens(file.bytes, file.path)));
@@ -119,7 +121,11 @@ export async function prepare(
     rows.push({ path, detail, tokens: form.tokens.length });
   }
 
-  const tail = renderOutlineTail(outlinedFiles(planned.documents, counted), outlineBudget, (text) => model.tokenizer.encode(text).length);
+  const tail = renderOutlineTail(
+    outlinedFiles(planned.documents, counted),
+    outlineBudget,
+    (text) => model.tokenizer.encode(text).length,
+  );
   if (tail !== "") {
     const [tokens] = await model.encoder.encodeAll([tail], signal);
     if (tokens !== undefined) {
@@ -197,14 +203,21 @@ async function count(
       outlined: symbols.length === 0 ? undefined : renderOutline(read.file.path, symbols, language),
     };
   });
-  const fullTokens = await model.encoder.encodeAll(forms.map((form) => form.full.text), signal);
-  const outlineTokens = await model.encoder.encodeAll(forms.map((form) => form.outlined?.text ?? ""), signal);
+  const fullTokens = await model.encoder.encodeAll(
+    forms.map((form) => form.full.text),
+    signal,
+  );
+  const outlineTokens = await model.encoder.encodeAll(
+    forms.map((form) => form.outlined?.text ?? ""),
+    signal,
+  );
   return reads.flatMap((read, index) => {
     const form = forms[index];
     const tokens = fullTokens[index];
     const short = outlineTokens[index];
     if (form === undefined || tokens === undefined) return [];
-    const outlined = form.outlined === undefined || short === undefined ? undefined : { document: form.outlined, tokens: short };
+    const outlined =
+      form.outlined === undefined || short === undefined ? undefined : { document: form.outlined, tokens: short };
     return [{ read, full: { document: form.full, tokens }, outlined }];
   });
 }

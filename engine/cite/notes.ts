@@ -9,7 +9,11 @@ export interface NamedInQuestion {
 const mostNamed = 4;
 
 /** A sentence or two, or "" where there is nothing to say. `question` decides nothing but the order: what it names first comes first. */
-export function explainMissing(question: string, namedFiles: readonly NamedInQuestion[], missing: readonly string[]): string {
+export function explainMissing(
+  question: string,
+  namedFiles: readonly NamedInQuestion[],
+  missing: readonly string[],
+): string {
   const place = (name: string): number => {
     const at = question.indexOf(name);
     return at < 0 ? question.length : at;
@@ -21,9 +25,21 @@ export function explainMissing(question: string, namedFiles: readonly NamedInQue
     const files = namedFiles.filter((file) => file.state === state).map(({ path }) => path);
     if (files.length > 0) sentences.push(words(listOf(files.map(quote)), files.length > 1));
   };
-  say("off", (files, many) => `${files} ${many ? "are" : "is"} not in memory: only the parts that your question needs were added.`);
-  say("name", (files, many) => `Of ${files} memory holds only the ${many ? "names" : "name"}: the parts that your question needs were added.`);
-  say("outline", (files, many) => `Of ${files} memory holds only the ${many ? "outlines" : "outline"}: the parts that your question needs were added.`);
+  say(
+    "off",
+    (files, many) =>
+      `${files} ${many ? "are" : "is"} not in memory: only the parts that your question needs were added.`,
+  );
+  say(
+    "name",
+    (files, many) =>
+      `Of ${files} memory holds only the ${many ? "names" : "name"}: the parts that your question needs were added.`,
+  );
+  say(
+    "outline",
+    (files, many) =>
+      `Of ${files} memory holds only the ${many ? "outlines" : "outline"}: the parts that your question needs were added.`,
+  );
   return sentences.join(" ");
 }
 
@@ -32,7 +48,13 @@ const notFound =
 
 /** The answer says, in its first two sentences, that what was asked for is not there. */
 export function isNotFoundAnswer(answer: string): boolean {
-  const beginning = answer.trim().slice(0, 600).split(/(?<=[.!?])\s+|\n/).filter((part) => part.trim() !== "").slice(0, 2).join(" ");
+  const beginning = answer
+    .trim()
+    .slice(0, 600)
+    .split(/(?<=[.!?])\s+|\n/)
+    .filter((part) => part.trim() !== "")
+    .slice(0, 2)
+    .join(" ");
   return notFound.test(beginning);
 }
 

@@ -18,7 +18,11 @@ const mostLines = 200;
 const widestGap = 12;
 
 /** Undefined where fewer than half of the lines that say something stand together anywhere. */
-export function bestAlignment(block: readonly string[], index: CiteIndex, nearness: (path: string) => number): Aligned | undefined {
+export function bestAlignment(
+  block: readonly string[],
+  index: CiteIndex,
+  nearness: (path: string) => number,
+): Aligned | undefined {
   const lines = block.slice(0, mostLines).filter((line) => line.replace(/[^\p{L}\p{N}_]/gu, "").length >= 3);
   if (lines.length === 0) return undefined;
   const places = lines.map((line) => index.idsWith(line.trim()) ?? []);
@@ -42,7 +46,10 @@ export function bestAlignment(block: readonly string[], index: CiteIndex, nearne
     return true;
   });
   if (equal.length > 8) return undefined;
-  return { places: equal.map(({ spot, end }) => ({ spot, endLine: index.spot(end).line })), whole: best.score === lines.length };
+  return {
+    places: equal.map(({ spot, end }) => ({ spot, endLine: index.spot(end).line })),
+    whole: best.score === lines.length,
+  };
 }
 
 /** How many of the lines from i on stand in order after a line, without wide gaps. */

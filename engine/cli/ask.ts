@@ -65,7 +65,8 @@ function footer(result: AskResult): string {
 
 function citationLine(citation: Citation): string {
   const place = citation.line > 0 ? `${citation.path}:${citation.line}` : citation.path;
-  const others = citation.choices.length > 0 ? ` (or ${citation.choices.map((c) => `${c.path}:${c.line}`).join(", ")})` : "";
+  const others =
+    citation.choices.length > 0 ? ` (or ${citation.choices.map((c) => `${c.path}:${c.line}`).join(", ")})` : "";
   const text = citation.text.trim();
   return `  [${citation.index}] ${place}${others}${text === "" ? "" : `  ${text.length > 80 ? `${text.slice(0, 79)}…` : text}`}`;
 }

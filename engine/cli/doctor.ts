@@ -21,7 +21,9 @@ function render(report: DoctorReport): string {
     ...report.backends.map((backend) => `  ${backend.usable ? "yes" : "no "}  ${backend.name}: ${backend.reason}`),
     "",
     "Tools",
-    ...report.tools.map((tool) => `  ${tool.found ? "yes" : "no "}  ${tool.name}: ${tool.found ? tool.detail : tool.need}`),
+    ...report.tools.map(
+      (tool) => `  ${tool.found ? "yes" : "no "}  ${tool.name}: ${tool.found ? tool.detail : tool.need}`,
+    ),
     "",
     "Models",
     ...report.models.map((model) => `  ${model.state.padEnd(8)} ${model.name}`),

@@ -50,7 +50,9 @@ export class EngineClient {
     this.#child = child;
     this.#connection = connection;
     this.#ended = new Promise((_, reject) => {
-      child.once("error", (cause) => reject(new QuireError("internal", `The engine does not start: ${cause.message}.`)));
+      child.once("error", (cause) =>
+        reject(new QuireError("internal", `The engine does not start: ${cause.message}.`)),
+      );
       child.once("exit", (status, signal) => {
         reject(new QuireError("internal", `The engine ended unexpectedly (${signal ?? `status ${status}`}).`));
       });
@@ -90,7 +92,11 @@ export class EngineClient {
     signal?.addEventListener("abort", cancel, { once: true });
     if (signal?.aborted) cancel();
     try {
-      const reply = this.#connection.sendRequest(new RequestType<unknown, Result, Failure>(method), params, source.token);
+      const reply = this.#connection.sendRequest(
+        new RequestType<unknown, Result, Failure>(method),
+        params,
+        source.token,
+      );
       return await Promise.race([reply, this.#ended]);
     } catch (error) {
       throw toQuireError(error);

@@ -30,7 +30,11 @@ addEngineOptions(program.command("map"))
   .action(map);
 
 const models = program.command("models").description("models on this machine");
-models.command("list", { isDefault: true }).option("--json").description("the catalog and what is here").action(listModels);
+models
+  .command("list", { isDefault: true })
+  .option("--json")
+  .description("the catalog and what is here")
+  .action(listModels);
 models.command("fetch").argument("[name]").option("--json").description("download and verify one").action(fetchModel);
 models.command("verify").argument("<name>").option("--json").description("hash the file again").action(verifyModel);
 models.command("remove").argument("<name>").option("--json").description("delete the file").action(removeModel);

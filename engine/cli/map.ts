@@ -8,9 +8,7 @@ import { withEngine } from "./session.ts";
 export async function map(options: EngineOptions & { json?: boolean }): Promise<void> {
   const workspace = await parseWorkspace(options);
   const settings = parseSettings(options);
-  const result = await withEngine(({ request }) =>
-    request<MapResult>(methods.map, { id: "map", workspace, settings }),
-  );
+  const result = await withEngine(({ request }) => request<MapResult>(methods.map, { id: "map", workspace, settings }));
   if (options.json === true) printJson(result);
   else process.stdout.write(`${render(result)}\n`);
 }
@@ -52,7 +50,12 @@ function render(result: MapResult): string {
       walk(child, indent + 1);
     }
     for (const file of folder.files.sort((a, b) => b.tokens - a.tokens)) {
-      row(file.tokens, indent, file.path.split("/").at(-1) ?? file.path, file.detail === "full" ? "" : `  (${file.detail})`);
+      row(
+        file.tokens,
+        indent,
+        file.path.split("/").at(-1) ?? file.path,
+        file.detail === "full" ? "" : `  (${file.detail})`,
+      );
     }
   };
   const shown = result.documents.filter((document) => document.detail !== "off");
@@ -63,7 +66,9 @@ function render(result: MapResult): string {
   if (reasons.size > 0) lines.push("", "Left out:");
   for (const [reason, paths] of [...reasons].sort(([, a], [, b]) => b.length - a.length)) {
     const some = paths.slice(0, 5).join(", ");
-    lines.push(`  ${reason}: ${paths.length === 1 ? some : `${paths.length} files (${some}${paths.length > 5 ? ", …" : ""})`}`);
+    lines.push(
+      `  ${reason}: ${paths.length === 1 ? some : `${paths.length} files (${some}${paths.length > 5 ? ", …" : ""})`}`,
+    );
   }
   lines.push("", `${result.model}: ${bytes(result.memoryBytes)} of memory for the model and what it reads.`);
   return lines.join("\n");

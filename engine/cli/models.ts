@@ -1,6 +1,6 @@
 // models.ts — `quire models list | fetch | verify | remove`.
 
-import { methods, type ModelRow } from "../protocol.ts";
+import { type ModelRow, methods } from "../protocol.ts";
 import { bytes, printJson, say } from "./output.ts";
 import { withEngine } from "./session.ts";
 

@@ -44,10 +44,14 @@ export function addEngineOptions(command: Command): Command {
     .option("--token-budget <n>", "tokens of the repository to read, or auto", "auto")
     .option("--page-budget <n|dense>", "tokens' worth of pages loaded per step and KV head, or dense", "1024")
     .addOption(
-      new Option("--summary <kind>", "what is kept of a page to score it").choices(["mean-spread", "min-max"]).default("mean-spread"),
+      new Option("--summary <kind>", "what is kept of a page to score it")
+        .choices(["mean-spread", "min-max"])
+        .default("mean-spread"),
     )
     .addOption(
-      new Option("--vote <way>", "how query heads agree on pages").choices(["softmax", "max", "per-head"]).default("softmax"),
+      new Option("--vote <way>", "how query heads agree on pages")
+        .choices(["softmax", "max", "per-head"])
+        .default("softmax"),
     )
     .option("--dense-layers <n>", "first layers that load every page", "0")
     .option("--exact", "dense attention everywhere")

@@ -9,7 +9,9 @@ import type { FetchEvent, StageEvent } from "../protocol.ts";
 /** Prints the failure with its next step; returns the exit status. */
 export function failed(error: unknown, json: boolean): number {
   const failure =
-    error instanceof QuireError ? error : new QuireError("internal", error instanceof Error ? String(error.stack) : String(error));
+    error instanceof QuireError
+      ? error
+      : new QuireError("internal", error instanceof Error ? String(error.stack) : String(error));
   if (json) {
     printJson({
       error: { code: failure.code, message: failure.message, where: failure.where, nextStep: failure.nextStep },

@@ -45,4 +45,3 @@ export async function withEngine<Result>(
     process.off("SIGTERM", interrupt);
   }
 }
-

@@ -7,7 +7,7 @@ import { type FileHandle, lstat, open, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import ignore from "ignore";
 import { QuireError } from "../errors.ts";
-import { lastChanges, listFiles, type ListDeps, realListDeps } from "./list-files.ts";
+import { type ListDeps, lastChanges, listFiles, realListDeps } from "./list-files.ts";
 import { headBytes, refuseHead, refusePath, type Verdict } from "./refuse.ts";
 import type { Collected, CollectedFile, CollectOptions, LeftOut, WorkspaceFolder } from "./types.ts";
 
@@ -29,7 +29,8 @@ export async function collect(
   deps: CollectDeps = { ...realListDeps, heads: new Map() },
 ): Promise<Collected> {
   const collected: Collected = { files: [], leftOut: [], listedBy: [] };
-  for (const [prefix, folder] of prefixes(folders)) await collectFolder(prefix, folder, options, signal, deps, collected);
+  for (const [prefix, folder] of prefixes(folders))
+    await collectFolder(prefix, folder, options, signal, deps, collected);
   return collected;
 }
 
@@ -58,7 +59,11 @@ async function collectFolder(
     throw new QuireError("no-such-folder", `There is no folder ${folder.root}.`, { where: folder.root });
   }
   const listing = await listFiles(root, options.trusted, signal, deps);
-  into.listedBy.push({ folder: folder.root, by: listing.by, ...(listing.why === undefined ? {} : { why: listing.why }) });
+  into.listedBy.push({
+    folder: folder.root,
+    by: listing.by,
+    ...(listing.why === undefined ? {} : { why: listing.why }),
+  });
   const changes = listing.by === "git" ? await lastChanges(root, signal, deps) : new Map<string, number>();
 
   const included = options.include.length > 0 ? ignore().add(options.include) : undefined;
@@ -68,7 +73,8 @@ async function collectFolder(
     const refused = (verdict: Verdict): LeftOut => ({ path: shown, ...verdict });
     if (relative.includes("\ufffd")) return refused({ reason: "unreadable", detail: "its name is not UTF-8" });
     if (ignore.isPathValid(relative)) {
-      if (included !== undefined && !included.ignores(relative)) return refused({ reason: "excluded", detail: "not included" });
+      if (included !== undefined && !included.ignores(relative))
+        return refused({ reason: "excluded", detail: "not included" });
       if (excluded.ignores(relative)) return refused({ reason: "excluded" });
     }
     const byPath = refusePath(relative);
@@ -111,7 +117,8 @@ async function lookAt(
   if (link.isSymbolicLink()) {
     const target = await realpath(absolutePath).catch(() => undefined);
     if (target === undefined) return { reason: "unreadable", detail: "a link to nothing or to itself" };
-    if (target !== root && !target.startsWith(root + path.sep)) return { reason: "outside the folder", detail: "a link that leaves it" };
+    if (target !== root && !target.startsWith(root + path.sep))
+      return { reason: "outside the folder", detail: "a link that leaves it" };
     return { reason: "not a file", detail: "a link to something in the folder" };
   }
   if (link.isDirectory()) return { reason: "not a file", detail: "a submodule or a repository of its own" };

@@ -34,12 +34,14 @@ export async function listFiles(
   let why = "the workspace is not trusted, so git was not run";
   if (trusted) {
     const git = await output(deps.git, [...safeGit, "ls-files", "-co", "--exclude-standard", "-z"], root, signal);
-    if (git.ok) return { paths: [...new Set(git.text.split("\0").filter((path) => path !== ""))].sort(byCode), by: "git" };
+    if (git.ok)
+      return { paths: [...new Set(git.text.split("\0").filter((path) => path !== ""))].sort(byCode), by: "git" };
     why = git.missing ? "git is not installed" : "it is not in a git repository";
   }
   const args = ["--files", "--no-config", "--null", "--hidden", "--glob", "!.git", "--no-messages"];
   const found = await output(deps.rg, args, root, signal);
-  if (!found.ok && found.missing) throw new QuireError("internal", `ripgrep was not found at ${deps.rg}.`, { where: deps.rg });
+  if (!found.ok && found.missing)
+    throw new QuireError("internal", `ripgrep was not found at ${deps.rg}.`, { where: deps.rg });
   const paths = found.text.split("\0").filter((path) => path !== "");
   const slashes = process.platform === "win32" ? paths.map((path) => path.replaceAll("\\", "/")) : paths;
   return { paths: slashes.sort(byCode), by: "ripgrep", why };
@@ -81,7 +83,13 @@ interface Output {
   text: string;
 }
 
-function output(program: string, args: string[], cwd: string, signal: AbortSignal, timeoutMs = 60_000): Promise<Output> {
+function output(
+  program: string,
+  args: string[],
+  cwd: string,
+  signal: AbortSignal,
+  timeoutMs = 60_000,
+): Promise<Output> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new QuireError("cancelled", "Stopped."));
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_")));

@@ -39,7 +39,13 @@ export class BlockFinder {
     const symbol = this.innermostSymbol(target);
     if (symbol !== undefined) {
       const container = containerKinds.test(symbol.kind);
-      return this.keep({ ...this.withComment(symbol.line, Math.min(symbol.endLine, this.lines.length)), signature: symbol.line, name: symbol.name, within: this.symbolAround(symbol), container });
+      return this.keep({
+        ...this.withComment(symbol.line, Math.min(symbol.endLine, this.lines.length)),
+        signature: symbol.line,
+        name: symbol.name,
+        within: this.symbolAround(symbol),
+        container,
+      });
     }
     const signature = this.definitionAround(target);
     if (signature === 0) return this.keep(this.paragraph(target));
@@ -48,7 +54,13 @@ export class BlockFinder {
     const definition = definitionOfLine(this.lines[signature - 1] ?? "");
     const end = this.endOf(signature);
     const container = definition?.kind === "type";
-    return this.keep({ ...this.withComment(signature, end), signature, name: definition?.name ?? "", within: this.nameAround(signature), container });
+    return this.keep({
+      ...this.withComment(signature, end),
+      signature,
+      name: definition?.name ?? "",
+      within: this.nameAround(signature),
+      container,
+    });
   }
 
   private keep(block: Block): Block {

@@ -68,12 +68,23 @@ function fit(
   countTokens: TokenCounter,
 ): { regions: Region[]; added: number } | undefined {
   if (lines.length === 0) return undefined;
-  const touching = regions.filter(({ path, startLine, endLine }) => path === candidate.path && startLine - joinedWithin <= candidate.end && candidate.start <= endLine + joinedWithin);
+  const touching = regions.filter(
+    ({ path, startLine, endLine }) =>
+      path === candidate.path && startLine - joinedWithin <= candidate.end && candidate.start <= endLine + joinedWithin,
+  );
   const rest = regions.filter((region) => !touching.includes(region));
   const freed = touching.reduce((sum, region) => sum + countTokens(renderRegion(region)), 0);
-  if (touching.some(({ startLine, endLine }) => startLine <= candidate.start && candidate.end <= endLine)) return undefined;
-  for (let length = candidate.end - candidate.start + 1; length >= 3 || length === candidate.end - candidate.start + 1; length = Math.floor(length * 0.7)) {
-    const from = Math.max(candidate.start, Math.min(candidate.focus - Math.floor(length / 3), candidate.end - length + 1));
+  if (touching.some(({ startLine, endLine }) => startLine <= candidate.start && candidate.end <= endLine))
+    return undefined;
+  for (
+    let length = candidate.end - candidate.start + 1;
+    length >= 3 || length === candidate.end - candidate.start + 1;
+    length = Math.floor(length * 0.7)
+  ) {
+    const from = Math.max(
+      candidate.start,
+      Math.min(candidate.focus - Math.floor(length / 3), candidate.end - length + 1),
+    );
     const start = Math.min(from, ...touching.map(({ startLine }) => startLine));
     const end = Math.max(from + length - 1, ...touching.map(({ endLine }) => endLine));
     const region = makeRegion(candidate, start, Math.min(end, lines.length), lines, touching);
@@ -84,10 +95,22 @@ function fit(
   return undefined;
 }
 
-function makeRegion(candidate: Candidate, start: number, end: number, lines: readonly string[], touching: readonly Region[]): Region {
-  const strongest = touching.reduce<Region | undefined>((best, region) => (best === undefined || region.score > best.score ? region : best), undefined);
+function makeRegion(
+  candidate: Candidate,
+  start: number,
+  end: number,
+  lines: readonly string[],
+  touching: readonly Region[],
+): Region {
+  const strongest = touching.reduce<Region | undefined>(
+    (best, region) => (best === undefined || region.score > best.score ? region : best),
+    undefined,
+  );
   const outside = candidate.signature > 0 && candidate.signature < start;
-  const why = strongest !== undefined && strongest.score >= candidate.score ? strongest.why : [...new Set(candidate.why)].slice(0, 5).join(", ");
+  const why =
+    strongest !== undefined && strongest.score >= candidate.score
+      ? strongest.why
+      : [...new Set(candidate.why)].slice(0, 5).join(", ");
   return {
     path: candidate.path,
     startLine: start,

@@ -13,7 +13,15 @@ import { parseQuestion, type Term } from "./question.ts";
 import { type Candidate, matchTerm, rankBlocks, scoreFile, type Weighted, weighTerms } from "./rank.ts";
 import { Reader } from "./reader.ts";
 import { type Found, type Hit, searchFiles } from "./search.ts";
-import { choosePlaces, closeOf, constantLines, definitionStrings, type Place, placesIn, referencesIn } from "./second-hop.ts";
+import {
+  choosePlaces,
+  closeOf,
+  constantLines,
+  definitionStrings,
+  type Place,
+  placesIn,
+  referencesIn,
+} from "./second-hop.ts";
 import type { LookupFile, LookupRequest, LookupResult, NamedFile } from "./types.ts";
 
 export interface LookupDeps {
@@ -60,7 +68,11 @@ export async function lookUp(
   const namedPaths = new Set(named.files.map(({ path }) => path));
   const order = [...found.hits]
     .filter(([path]) => wanted(path))
-    .map(([path, hits]) => ({ path, hits, score: scoreFile(path, hits, weighted, asked.wants) * (namedPaths.has(path) ? 3 : 1) }))
+    .map(([path, hits]) => ({
+      path,
+      hits,
+      score: scoreFile(path, hits, weighted, asked.wants) * (namedPaths.has(path) ? 3 : 1),
+    }))
     .sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1))
     .slice(0, filesOpened);
 
@@ -69,7 +81,11 @@ export async function lookUp(
     const lines = await reader.lines(path);
     if (lines === undefined) continue;
     for (const candidate of rankBlocks(path, lines, hits, request.outlines.get(path)?.symbols, weighted, asked.wants)) {
-      candidates.push(namedPaths.has(path) ? { ...candidate, score: candidate.score * 3, why: [`${path} is named`, ...candidate.why] } : candidate);
+      candidates.push(
+        namedPaths.has(path)
+          ? { ...candidate, score: candidate.score * 3, why: [`${path} is named`, ...candidate.why] }
+          : candidate,
+      );
     }
   }
   const toWhole = named.files.filter(({ path }) => wanted(path));
@@ -81,13 +97,25 @@ export async function lookUp(
   const first = chooseRegions(candidates, [], sources, request.budgetTokens * firstShare, countTokens);
   const hop = await secondHop(first.slice(0, hopsFrom), sources, request, wanted, reader, signal, deps);
   for (const { path } of hop) sources.set(path, (await reader.lines(path)) ?? []);
-  const hopped = chooseRegions(hop, first, sources, request.budgetTokens * (candidates.length > first.length ? 0.9 : 1), countTokens);
+  const hopped = chooseRegions(
+    hop,
+    first,
+    sources,
+    request.budgetTokens * (candidates.length > first.length ? 0.9 : 1),
+    countTokens,
+  );
   const regions = chooseRegions(candidates, hopped, sources, request.budgetTokens, countTokens);
   return { regions, ...result, complete: found.complete };
 }
 
 /** Symbols of the question that no file has; asked again on their own, since a busy file may have hidden them. */
-async function missingSymbols(terms: readonly Term[], found: Found, request: LookupRequest, signal: AbortSignal, deps: LookupDeps): Promise<string[]> {
+async function missingSymbols(
+  terms: readonly Term[],
+  found: Found,
+  request: LookupRequest,
+  signal: AbortSignal,
+  deps: LookupDeps,
+): Promise<string[]> {
   // A capitalised word of running text has a low weight: it may be a name of anything.
   const symbols = terms.filter(({ kind, weight }) => kind === "symbol" && weight >= 2.4);
   const unseen = (terms: readonly Term[], hits: ReadonlyMap<string, readonly Hit[]>): Term[] => {
@@ -109,13 +137,26 @@ async function missingSymbols(terms: readonly Term[], found: Found, request: Loo
     signal,
   );
   if (!again.complete) return [];
-  const absent = unseen(first, again.hits).filter(({ forms }) => !request.files.some(({ path }) => path.toLowerCase().includes(forms[0] ?? "\n")));
+  const absent = unseen(first, again.hits).filter(
+    ({ forms }) => !request.files.some(({ path }) => path.toLowerCase().includes(forms[0] ?? "\n")),
+  );
   // `a.b` as a whole may be written otherwise: it is missing where its last part is.
-  return absent.filter(({ said }) => !/\.|::|->|#/.test(said) || absent.some((other) => other !== undefined && said.endsWith(other.said) && other.said !== said)).map(({ said }) => said);
+  return absent
+    .filter(
+      ({ said }) =>
+        !/\.|::|->|#/.test(said) ||
+        absent.some((other) => other !== undefined && said.endsWith(other.said) && other.said !== said),
+    )
+    .map(({ said }) => said);
 }
 
 /** The beginning of a named file that nothing else of the question leads into, and whole small ones. */
-async function namedCandidates(named: readonly NamedFile[], reader: Reader, candidates: readonly Candidate[], weighted: readonly Weighted[]): Promise<Candidate[]> {
+async function namedCandidates(
+  named: readonly NamedFile[],
+  reader: Reader,
+  candidates: readonly Candidate[],
+  weighted: readonly Weighted[],
+): Promise<Candidate[]> {
   const added: Candidate[] = [];
   const top = Math.max(1, ...candidates.map(({ score }) => score), ...weighted.map(({ weight }) => weight));
   for (const { path } of named) {
@@ -123,7 +164,8 @@ async function namedCandidates(named: readonly NamedFile[], reader: Reader, cand
     if (lines === undefined || lines.length === 0) continue;
     const why = [`${path} is named`];
     const own = candidates.filter((candidate) => candidate.path === path).length;
-    if (lines.length <= 120) added.push({ path, start: 1, end: lines.length, focus: 1, signature: 0, score: top * 1.01, why });
+    if (lines.length <= 120)
+      added.push({ path, start: 1, end: lines.length, focus: 1, signature: 0, score: top * 1.01, why });
     else added.push({ path, start: 1, end: 50, focus: 1, signature: 0, score: own === 0 ? top : top * 0.25, why });
   }
   return added;
@@ -147,13 +189,22 @@ async function secondHop(
     for (const { name, line } of symbols) if (wantedNames.has(name)) places.push({ path, line, name });
   }
   const bare = request.files.filter(({ path }) => !request.outlines.has(path));
-  if (bare.length > 0) places.push(...placesIn((await deps.search(bare, definitionStrings(names), signal)).hits, names));
+  if (bare.length > 0)
+    places.push(...placesIn((await deps.search(bare, definitionStrings(names), signal)).hits, names));
   const candidates = new Map<string, Candidate>();
   for (const [rank, region] of from.entries()) {
     const own = sources.get(region.path) ?? [];
     for (const line of constantLines(region, own)) {
       const why = [`${region.path} uses ${definitionOfLine(own[line - 1] ?? "")?.name ?? "it"}`];
-      candidates.set(`${region.path}:${line}`, { path: region.path, start: line, end: closeOf(own, line), focus: line, signature: 0, score: region.score * 0.6, why });
+      candidates.set(`${region.path}:${line}`, {
+        path: region.path,
+        start: line,
+        end: closeOf(own, line),
+        focus: line,
+        signature: 0,
+        score: region.score * 0.6,
+        why,
+      });
     }
     const imports = own.filter((line) => /\b(?:import|require|include|use|using|from)\b/.test(line)).join("\n");
     const chosen = choosePlaces(region, imports, places, request.question).filter(({ path }) => wanted(path));
@@ -165,7 +216,15 @@ async function secondHop(
       const key = `${path}:${block.start}`;
       const score = (region.score * 0.5) / (1 + rank + i);
       if ((candidates.get(key)?.score ?? -1) >= score) continue;
-      candidates.set(key, { path, start: block.start, end, focus: line, signature: block.signature, score, why: [`${region.path} uses ${name}`] });
+      candidates.set(key, {
+        path,
+        start: block.start,
+        end,
+        focus: line,
+        signature: block.signature,
+        score,
+        why: [`${region.path} uses ${name}`],
+      });
     }
   }
   return [...candidates.values()].sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1) || a.start - b.start);

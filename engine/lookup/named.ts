@@ -13,11 +13,20 @@ export interface NamedFiles {
   missing: string[];
 }
 
-export function namedFiles(paths: readonly NamedPath[], files: readonly LookupFile[], inMemory: ReadonlyMap<string, HeldDetail>): NamedFiles {
+export function namedFiles(
+  paths: readonly NamedPath[],
+  files: readonly LookupFile[],
+  inMemory: ReadonlyMap<string, HeldDetail>,
+): NamedFiles {
   const found = new Map<string, NamedFile>();
   const missing: string[] = [];
   for (const { said, certain } of paths) {
-    const wanted = said.replaceAll("\\", "/").replace(/^(?:\.\/)+/, "").replace(/[:#]L?\d+(?:[-:]L?\d+)?$/, "").replace(/\/+$/, "").normalize("NFC");
+    const wanted = said
+      .replaceAll("\\", "/")
+      .replace(/^(?:\.\/)+/, "")
+      .replace(/[:#]L?\d+(?:[-:]L?\d+)?$/, "")
+      .replace(/\/+$/, "")
+      .normalize("NFC");
     if (wanted === "" || wanted.split("/").includes("..")) {
       if (certain) missing.push(said);
       continue;

@@ -33,13 +33,17 @@ const sourceEndings =
   "ts|tsx|mts|cts|js|jsx|mjs|cjs|py|pyi|pyx|rs|go|c|h|cc|cpp|cxx|hpp|hh|cu|cuh|java|kt|kts|scala|rb|php|cs|fs|swift|m|mm|lua|pl|r|jl|sh|bash|zsh|ps1|bat|sql|html|css|scss|less|vue|svelte|md|mdx|rst|txt|json|jsonc|yaml|yml|toml|ini|cfg|conf|xml|proto|graphql|gradle|cmake|mk|lock|env|ipynb|zig|ex|exs|erl|hs|ml|dart";
 const endsLikeFile = new RegExp(`^[^\\s]*[^\\s/.]\\.(?:${sourceEndings})$`, "iu");
 /** Products that look like files. */
-const productName = /^(?:node|next|vue|react|express|three|d3|nuxt|angular|ember|backbone|socket|asp|chart|p5|deno|bun|alpine|discord)\.(?:js|ts|io|net)$/i;
+const productName =
+  /^(?:node|next|vue|react|express|three|d3|nuxt|angular|ember|backbone|socket|asp|chart|p5|deno|bun|alpine|discord)\.(?:js|ts|io|net)$/i;
 
 /** What code calls a thing that people say otherwise. */
 const meant: [RegExp, string[]][] = [
   [/\bhow long\b/i, ["timeout", "duration", "ttl", "interval", "delay"]],
   [/\bhow (?:many|much|large|big)\b/i, ["max", "limit", "size", "count"]],
-  [/\b(?:unless|if not|when not|otherwise|without)\b.{0,40}\b(?:set|given|specified|configured|otherwise)\b|\bout of the box\b/i, ["default"]],
+  [
+    /\b(?:unless|if not|when not|otherwise|without)\b.{0,40}\b(?:set|given|specified|configured|otherwise)\b|\bout of the box\b/i,
+    ["default"],
+  ],
   [/\bhow often\b/i, ["interval", "period", "retr"]],
 ];
 
@@ -51,7 +55,8 @@ export function parseQuestion(question: string): Asked {
     const key = `${kind === "word" ? "w" : "s"}:${forms[0] ?? ""}`;
     const kept = forms.filter((form) => form.length > 0 && form.length <= 200);
     const before = terms.get(key);
-    if (kept.length > 0 && (before === undefined || before.weight < weight)) terms.set(key, { said, kind, forms: kept, weight });
+    if (kept.length > 0 && (before === undefined || before.weight < weight))
+      terms.set(key, { said, kind, forms: kept, weight });
   };
   const addWords = (phrase: string, factor: number): void => {
     for (const raw of phrase.split(/[^\p{L}\p{N}_$]+/u)) {
@@ -64,11 +69,14 @@ export function parseQuestion(question: string): Asked {
 
   // Quoted pieces first: in backticks anything, in quotation marks messages and strings.
   const quoted: { text: string; tick: boolean }[] = [];
-  const rest = text.replace(/`([^`\n]{1,300})`|"([^"\n]{2,300})"|“([^”\n]{2,300})”|(?<![\p{L}\p{N}])'([^'\n]{2,300})'(?![\p{L}\p{N}])/gu, (...m) => {
-    const piece = (m[1] ?? m[2] ?? m[3] ?? m[4]) as string;
-    quoted.push({ text: piece.trim(), tick: m[1] !== undefined });
-    return " \u0000 ";
-  });
+  const rest = text.replace(
+    /`([^`\n]{1,300})`|"([^"\n]{2,300})"|“([^”\n]{2,300})”|(?<![\p{L}\p{N}])'([^'\n]{2,300})'(?![\p{L}\p{N}])/gu,
+    (...m) => {
+      const piece = (m[1] ?? m[2] ?? m[3] ?? m[4]) as string;
+      quoted.push({ text: piece.trim(), tick: m[1] !== undefined });
+      return " \u0000 ";
+    },
+  );
   for (const { text: piece, tick } of quoted) {
     if (endsLikeFile.test(piece) || (/\//.test(piece) && !/\s/.test(piece))) {
       paths.set(piece, { said: piece, certain: endsLikeFile.test(piece) });
@@ -77,13 +85,16 @@ export function parseQuestion(question: string): Asked {
       addSymbol(piece, tick ? 3 : 2.5);
     } else {
       add(piece, "quote", [piece.toLowerCase()], 3);
-      for (const word of piece.match(/[\p{L}_$][\p{L}\p{N}_$.]+/gu) ?? []) if (looksLikeSymbol(word)) addSymbol(word, 2);
+      for (const word of piece.match(/[\p{L}_$][\p{L}\p{N}_$.]+/gu) ?? [])
+        if (looksLikeSymbol(word)) addSymbol(word, 2);
     }
     addWords(piece, 0.8);
   }
 
   for (const match of rest.matchAll(/[^\s\u0000,;!?()[\]{}<>"“”`]+(?:\(\))?/gu)) {
-    const piece = match[0].replace(/^[.'’:]+(?=[\p{L}\p{N}_@])|['’:.…]+$/gu, (edge) => (/^\.$/.test(edge) && match.index === 0 ? "" : edge.startsWith(".") && match[0].startsWith(edge) ? "." : ""));
+    const piece = match[0].replace(/^[.'’:]+(?=[\p{L}\p{N}_@])|['’:.…]+$/gu, (edge) =>
+      /^\.$/.test(edge) && match.index === 0 ? "" : edge.startsWith(".") && match[0].startsWith(edge) ? "." : "",
+    );
     if (piece === "" || piece === ".") continue;
     const bare = piece.replace(/'s$|’s$/u, "");
     if (endsLikeFile.test(bare) && !productName.test(bare)) {
@@ -95,9 +106,11 @@ export function parseQuestion(question: string): Asked {
       addWords(bare, 0.7);
       continue;
     }
-    if (/^-?(?:0x[\da-f]+|\d[\d_]*(?:\.\d+)?)$/i.test(bare) && bare.length > 1) add(bare, "number", [bare.toLowerCase()], 1.5);
+    if (/^-?(?:0x[\da-f]+|\d[\d_]*(?:\.\d+)?)$/i.test(bare) && bare.length > 1)
+      add(bare, "number", [bare.toLowerCase()], 1.5);
     else if (looksLikeSymbol(bare) || piece.endsWith("()")) addSymbol(bare, 2.5);
-    else if (isIdentifier(bare) && /^\p{Lu}\p{Ll}/u.test(bare) && match.index > 0 && !isStopWord(bare)) addSymbol(bare, 1.2);
+    else if (isIdentifier(bare) && /^\p{Lu}\p{Ll}/u.test(bare) && match.index > 0 && !isStopWord(bare))
+      addSymbol(bare, 1.2);
     else if (/^--?[\w-]{2,}$/.test(bare)) add(bare, "quote", [bare.toLowerCase()], 2.5);
     addWords(bare, 1);
   }
@@ -109,7 +122,9 @@ export function parseQuestion(question: string): Asked {
     const parts = symbol.split(/\.|::|->|#/).filter((part) => part.length > 1);
     if (parts.length > 1) {
       const last = parts[parts.length - 1] ?? "";
-      for (const part of parts) if (!/^(?:self|this|cls|std)$/.test(part)) add(part, "symbol", [part.toLowerCase()], part === last ? weight : weight * 0.6);
+      for (const part of parts)
+        if (!/^(?:self|this|cls|std)$/.test(part))
+          add(part, "symbol", [part.toLowerCase()], part === last ? weight : weight * 0.6);
     }
   }
 
@@ -123,7 +138,9 @@ export function parseQuestion(question: string): Asked {
     wants: {
       tests: has(/\b(?:tests?|tested|specs?|fixtures?|benchmarks?)\b/i),
       docs: has(/\b(?:docs?|documentation|readme|changelog|guide|tutorial|license)\b/i),
-      value: has(/\b(?:values?|defaults?|constants?|limits?|maximum|minimum|how (?:many|much|long|large|big|often)|equals?|initial)\b/i),
+      value: has(
+        /\b(?:values?|defaults?|constants?|limits?|maximum|minimum|how (?:many|much|long|large|big|often)|equals?|initial)\b/i,
+      ),
       raises: has(/\b(?:raises?|raised|throws?|thrown|errors?|exceptions?|fails?|panics?)\b/i),
       place: has(/\b(?:where|(?:which|what) (?:file|module|class|function|method))\b/i),
     },
@@ -139,5 +156,9 @@ function looksLikeSymbol(text: string): boolean {
   if (!isIdentifier(text)) return false;
   const bare = text.replace(/\(.*$/s, "");
   if (/^(?:e\.g|i\.e|etc|vs|a\.k\.a)\.?$/i.test(bare)) return false;
-  return /_|[\p{Ll}\p{N}]\p{Lu}|\p{Lu}{2,}\p{Ll}|\$|::|->|#|^@/u.test(bare) || /^[\p{L}_]{2,}\.[\p{L}_][\p{L}\p{N}_.]+$/u.test(bare) || /^\p{Lu}[\p{Lu}\p{N}]{5,}$/u.test(bare);
+  return (
+    /_|[\p{Ll}\p{N}]\p{Lu}|\p{Lu}{2,}\p{Ll}|\$|::|->|#|^@/u.test(bare) ||
+    /^[\p{L}_]{2,}\.[\p{L}_][\p{L}\p{N}_.]+$/u.test(bare) ||
+    /^\p{Lu}[\p{Lu}\p{N}]{5,}$/u.test(bare)
+  );
 }

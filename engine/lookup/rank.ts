@@ -38,7 +38,8 @@ const widestWindow = 40;
 /** A line of code, in bytes, for estimating how many lines the files have. */
 const bytesPerLine = 35;
 const testPath = /(?:^|[/_.-])(?:tests?|specs?|__tests__|testing|fixtures?|mocks?|e2e|benchmarks?|bench)(?:[/_.-]|$)/i;
-const docPath = /(?:^|\/)(?:docs?|examples?|changelog|history|changes|license|licence|contributing|readme)[^/]*(?:\/|$)|\.(?:md|mdx|rst|txt|adoc)$/i;
+const docPath =
+  /(?:^|\/)(?:docs?|examples?|changelog|history|changes|license|licence|contributing|readme)[^/]*(?:\/|$)|\.(?:md|mdx|rst|txt|adoc)$/i;
 
 /** How well a line matches a term, from 0 to 1: whole, or only as a part of something. */
 export function matchTerm(term: Term, lower: string, line: string): number {
@@ -63,7 +64,11 @@ export function matchTerm(term: Term, lower: string, line: string): number {
 }
 
 /** Weight of every term by how rare its lines are. */
-export function weighTerms(terms: readonly Term[], hits: ReadonlyMap<string, readonly Hit[]>, files: readonly LookupFile[]): Weighted[] {
+export function weighTerms(
+  terms: readonly Term[],
+  hits: ReadonlyMap<string, readonly Hit[]>,
+  files: readonly LookupFile[],
+): Weighted[] {
   const counts = terms.map(() => 0);
   for (const lines of hits.values()) {
     for (const { text } of lines) {
@@ -74,17 +79,26 @@ export function weighTerms(terms: readonly Term[], hits: ReadonlyMap<string, rea
     }
   }
   const all = files.reduce((sum, file) => sum + file.bytes, 0) / bytesPerLine;
-  return terms.map((term, i) => ({ term, weight: term.weight * Math.log(1 + Math.max(50, all) / (1 + (counts[i] ?? 0))) }));
+  return terms.map((term, i) => ({
+    term,
+    weight: term.weight * Math.log(1 + Math.max(50, all) / (1 + (counts[i] ?? 0))),
+  }));
 }
 
 /** How much a path has to do with the terms: its words and its name, and whether it is a test or a document. */
-export function pathFactors(path: string, weighted: readonly Weighted[], wants: Asked["wants"]): { bonus: number; factor: number; why: string[] } {
+export function pathFactors(
+  path: string,
+  weighted: readonly Weighted[],
+  wants: Asked["wants"],
+): { bonus: number; factor: number; why: string[] } {
   const words = new Set(splitWords(path));
   const name = (path.split("/").pop() ?? "").toLowerCase().replace(/\.[^.]*$/, "");
   let bonus = 0;
   const why: string[] = [];
   for (const { term, weight } of weighted) {
-    const inPath = term.forms.some((form) => form === name || [...words].some((word) => word.startsWith(form) && word.length <= form.length + 4));
+    const inPath = term.forms.some(
+      (form) => form === name || [...words].some((word) => word.startsWith(form) && word.length <= form.length + 4),
+    );
     if (!inPath) continue;
     bonus += weight * 0.4;
     why.push(term.said);
@@ -96,7 +110,12 @@ export function pathFactors(path: string, weighted: readonly Weighted[], wants: 
 }
 
 /** Score of a whole file from its matching lines alone: which files are worth opening. */
-export function scoreFile(path: string, hits: readonly Hit[], weighted: readonly Weighted[], wants: Asked["wants"]): number {
+export function scoreFile(
+  path: string,
+  hits: readonly Hit[],
+  weighted: readonly Weighted[],
+  wants: Asked["wants"],
+): number {
   const sums = weighted.map(() => 0);
   let defined = 0;
   for (const { text } of hits) {
@@ -106,11 +125,14 @@ export function scoreFile(path: string, hits: readonly Hit[], weighted: readonly
     weighted.forEach(({ term, weight }, i) => {
       const match = matchTerm(term, lower, text);
       sums[i] = (sums[i] ?? 0) + match;
-      if (match > 0 && name !== undefined) defined = Math.max(defined, definitionGain(term, name, definition?.name ?? "") * weight);
+      if (match > 0 && name !== undefined)
+        defined = Math.max(defined, definitionGain(term, name, definition?.name ?? "") * weight);
     });
   }
   const { bonus, factor } = pathFactors(path, weighted, wants);
-  return (sums.reduce((sum, tf, i) => sum + (weighted[i]?.weight ?? 0) * (tf / (tf + 1.5)), 0) + defined + bonus) * factor;
+  return (
+    (sums.reduce((sum, tf, i) => sum + (weighted[i]?.weight ?? 0) * (tf / (tf + 1.5)), 0) + defined + bonus) * factor
+  );
 }
 
 /** Candidates of one file, from its text. */
@@ -204,7 +226,11 @@ function scoreBlock(
 }
 
 /** Windows around the matching lines of a large block, each with its share of the block's score. */
-function windowsOf(block: Block, byLine: ReadonlyMap<number, number>, named: boolean): { start: number; end: number; part: number; focus: number }[] {
+function windowsOf(
+  block: Block,
+  byLine: ReadonlyMap<number, number>,
+  named: boolean,
+): { start: number; end: number; part: number; focus: number }[] {
   const windows: Map<number, number>[] = [];
   let from = 0;
   let to = 0;
@@ -218,14 +244,21 @@ function windowsOf(block: Block, byLine: ReadonlyMap<number, number>, named: boo
     }
     to = line + windowAfter;
   }
-  const sumOf = (window: ReadonlyMap<number, number>): number => [...window.values()].reduce((sum, score) => sum + score, 0);
+  const sumOf = (window: ReadonlyMap<number, number>): number =>
+    [...window.values()].reduce((sum, score) => sum + score, 0);
   const most = Math.max(...windows.map(sumOf), 1e-9);
   const parts = windows.map((window) => {
     const lines = [...window.keys()];
     const part = 0.3 + 0.7 * (sumOf(window) / most);
-    return { start: Math.min(...lines) - windowBefore, end: Math.max(...lines) + windowAfter, part, focus: peakOf(window) };
+    return {
+      start: Math.min(...lines) - windowBefore,
+      end: Math.max(...lines) + windowAfter,
+      part,
+      focus: peakOf(window),
+    };
   });
-  if (named && block.signature > 0) parts.unshift({ start: block.start, end: block.signature + 24, part: 1, focus: block.signature });
+  if (named && block.signature > 0)
+    parts.unshift({ start: block.start, end: block.signature + 24, part: 1, focus: block.signature });
   return parts;
 }
 
@@ -250,8 +283,10 @@ function lineGain(term: Term, lower: string, wants: Asked["wants"]): number {
     if (at < 0) continue;
     const after = lower.slice(at + form.length, at + form.length + 80);
     const before = lower.slice(Math.max(0, at - 24), at);
-    if (/^["']?\]?(?:\s*:[^=,;()]{0,50})?\s*=(?!=)/.test(after) || /^["']?\s*:\s/.test(after)) gain = Math.max(gain, wants.value ? 1 : 0.5);
-    if (wants.raises && /(?:raise|throw|new|err\w*|panic!?|reject)[\s(]+(?:new\s+)?(?:[\w.]*\.)?$/.test(before)) gain = Math.max(gain, 1.2);
+    if (/^["']?\]?(?:\s*:[^=,;()]{0,50})?\s*=(?!=)/.test(after) || /^["']?\s*:\s/.test(after))
+      gain = Math.max(gain, wants.value ? 1 : 0.5);
+    if (wants.raises && /(?:raise|throw|new|err\w*|panic!?|reject)[\s(]+(?:new\s+)?(?:[\w.]*\.)?$/.test(before))
+      gain = Math.max(gain, 1.2);
   }
   return gain;
 }
@@ -273,9 +308,18 @@ function assignedGains(line: string, weighted: readonly Weighted[]): ReadonlyMap
     const parts = splitWords(name);
     const literal = /^\s*(?:-?\d|["'`[{(]|(?:true|false|none|null|undefined)\b)/i.test(value);
     const constant = /^\s*_*\p{Lu}[\p{Lu}\p{N}_]+\b/u.test(value);
-    const fits = weighted.filter(({ term }) => term.kind === "word" && parts.some((part) => term.forms.some((form) => part.startsWith(form))));
+    const fits = weighted.filter(
+      ({ term }) => term.kind === "word" && parts.some((part) => term.forms.some((form) => part.startsWith(form))),
+    );
     if (fits.length < 2 && fits.length < parts.length) continue;
-    for (const { term } of fits) gains.set(term, Math.max(gains.get(term) ?? 0, Math.min(1, fits.length / parts.length) * (literal ? 1.5 : constant ? 0.7 : 0.3)));
+    for (const { term } of fits)
+      gains.set(
+        term,
+        Math.max(
+          gains.get(term) ?? 0,
+          Math.min(1, fits.length / parts.length) * (literal ? 1.5 : constant ? 0.7 : 0.3),
+        ),
+      );
   }
   return gains;
 }
@@ -285,5 +329,7 @@ function definitionGain(term: Term, lowerName: string, name: string): number {
   if (term.kind === "symbol") return term.forms.includes(lowerName) ? 2.5 : 0;
   if (term.kind !== "word") return 0;
   const parts = splitWords(name);
-  return parts.some((part) => term.forms.some((form) => part.startsWith(form))) ? 1 / Math.max(1, Math.sqrt(parts.length) * 0.7) : 0;
+  return parts.some((part) => term.forms.some((form) => part.startsWith(form)))
+    ? 1 / Math.max(1, Math.sqrt(parts.length) * 0.7)
+    : 0;
 }

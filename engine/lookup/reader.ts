@@ -13,7 +13,11 @@ export class Reader {
   private readonly signal: AbortSignal;
   private readonly readText: (file: LookupFile) => Promise<string>;
 
-  constructor(files: ReadonlyMap<string, LookupFile>, signal: AbortSignal, readText: (file: LookupFile) => Promise<string>) {
+  constructor(
+    files: ReadonlyMap<string, LookupFile>,
+    signal: AbortSignal,
+    readText: (file: LookupFile) => Promise<string>,
+  ) {
     this.files = files;
     this.signal = signal;
     this.readText = readText;

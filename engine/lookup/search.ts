@@ -33,7 +33,12 @@ export interface SearchDeps {
   rgPath: string;
 }
 
-export const usualLimits: SearchLimits = { linesPerFile: 400, bytesPerFile: 4_000_000, outputBytes: 48_000_000, milliseconds: 8_000 };
+export const usualLimits: SearchLimits = {
+  linesPerFile: 400,
+  bytesPerFile: 4_000_000,
+  outputBytes: 48_000_000,
+  milliseconds: 8_000,
+};
 
 /** Windows allows 32 767 characters of arguments, others far more. */
 const argumentBytes = process.platform === "win32" ? 24_000 : 120_000;
@@ -72,7 +77,14 @@ export async function searchFiles(
     batches[batches.length - 1]?.push(file.absolutePath);
   }
   if (wanted.length === 0 || batches.length === 0) return found;
-  const options = ["--json", "--no-config", "--fixed-strings", "--ignore-case", "--no-messages", `--max-count=${limits.linesPerFile}`];
+  const options = [
+    "--json",
+    "--no-config",
+    "--fixed-strings",
+    "--ignore-case",
+    "--no-messages",
+    `--max-count=${limits.linesPerFile}`,
+  ];
   const patterns = wanted.flatMap((text) => ["-e", text]);
   const budget = { bytes: limits.outputBytes, deadline: Date.now() + limits.milliseconds };
   let next = 0;
@@ -128,7 +140,9 @@ function runOne(
     });
     child.on("error", (cause) => {
       done();
-      reject(new QuireError("internal", `ripgrep could not be started: ${cause.message}`, { where: deps.rgPath, cause }));
+      reject(
+        new QuireError("internal", `ripgrep could not be started: ${cause.message}`, { where: deps.rgPath, cause }),
+      );
     });
     child.on("close", () => {
       done();
@@ -144,7 +158,12 @@ function takeMatch(json: string, byAbsolute: Map<string, string>, found: Found):
   const known = byAbsolute.get(plainText(path));
   if (known === undefined) return;
   const hits = found.hits.get(known) ?? [];
-  hits.push({ line: line_number, text: plainText(lines).slice(0, longestLine).replace(/\r?\n$/, "") });
+  hits.push({
+    line: line_number,
+    text: plainText(lines)
+      .slice(0, longestLine)
+      .replace(/\r?\n$/, ""),
+  });
   found.hits.set(known, hits);
 }
 

@@ -32,12 +32,24 @@ export function referencesIn(text: string, limit: number): string[] {
     if (!called && !/^\p{Lu}/u.test(name) && !/_|\p{Ll}\p{Lu}/u.test(name)) continue;
     counts.set(name, (counts.get(name) ?? 0) + (called ? 2 : 1));
   }
-  return [...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).slice(0, limit).map(([name]) => name);
+  return [...counts]
+    .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
+    .slice(0, limit)
+    .map(([name]) => name);
 }
 
 /** Strings whose lines can define the names. */
 export function definitionStrings(names: readonly string[]): string[] {
-  return names.flatMap((name) => [`${name}(`, `${name} =`, `${name}:`, `class ${name}`, `function ${name}`, `type ${name}`, `interface ${name}`, `struct ${name}`]);
+  return names.flatMap((name) => [
+    `${name}(`,
+    `${name} =`,
+    `${name}:`,
+    `class ${name}`,
+    `function ${name}`,
+    `type ${name}`,
+    `interface ${name}`,
+    `struct ${name}`,
+  ]);
 }
 
 /** Where the names are defined, by the shape of the lines found. */
@@ -59,7 +71,12 @@ export function placesIn(hits: ReadonlyMap<string, readonly Hit[]>, names: reado
  * Places in other files than the region's, those that share words with the question or are imported first.
  * Names with many definitions are left out unless one lies in a file that the region's file imports.
  */
-export function choosePlaces(from: { path: string; text: string }, imports: string, places: readonly Place[], question: string): Place[] {
+export function choosePlaces(
+  from: { path: string; text: string },
+  imports: string,
+  places: readonly Place[],
+  question: string,
+): Place[] {
   const asked = new Set(
     splitWords(question)
       .filter((word) => !isStopWord(word))
@@ -75,7 +92,11 @@ export function choosePlaces(from: { path: string; text: string }, imports: stri
     const kept = imported.length > 0 && imported.length <= mostPlaces ? imported : all.length <= mostPlaces ? all : [];
     const shared = splitWords(name).filter((word) => asked.has(stem(word))).length;
     const rank = order.indexOf(name);
-    for (const place of kept) scored.push({ place, score: shared * 2 + (imported.includes(place) ? 1.5 : 0) + 1 / (1 + rank) - kept.length * 0.2 });
+    for (const place of kept)
+      scored.push({
+        place,
+        score: shared * 2 + (imported.includes(place) ? 1.5 : 0) + 1 / (1 + rank) - kept.length * 0.2,
+      });
   }
   return scored
     .sort((a, b) => b.score - a.score || (a.place.path < b.place.path ? -1 : 1) || a.place.line - b.place.line)
@@ -86,18 +107,31 @@ function importsFile(imports: string, path: string): boolean {
   const stemOf = (path.split("/").pop() ?? "").replace(/\.[^.]*$/, "");
   const folder = path.split("/").at(-2) ?? "";
   const name = /^(?:index|__init__|mod)$/.test(stemOf) ? folder : stemOf;
-  return name.length > 1 && new RegExp(`(?:^|[^\\p{L}\\p{N}_])${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?:[^\\p{L}\\p{N}_]|$)`, "u").test(imports);
+  return (
+    name.length > 1 &&
+    new RegExp(`(?:^|[^\\p{L}\\p{N}_])${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?:[^\\p{L}\\p{N}_]|$)`, "u").test(
+      imports,
+    )
+  );
 }
 
 /** Lines of the same file that define constants which the region uses: their values are often what is asked. */
-export function constantLines(region: { startLine: number; endLine: number; text: string }, lines: readonly string[]): number[] {
+export function constantLines(
+  region: { startLine: number; endLine: number; text: string },
+  lines: readonly string[],
+): number[] {
   const used = new Set(region.text.match(/\b_*\p{Lu}[\p{Lu}\p{N}_]{2,}\b/gu) ?? []);
   if (used.size === 0) return [];
   const found: number[] = [];
   for (const [i, text] of lines.entries()) {
     if (!/^\S/.test(text) || (i + 1 >= region.startLine && i + 1 <= region.endLine)) continue;
     const definition = definitionOfLine(text);
-    if (definition !== undefined && (definition.kind === "value" || definition.kind === "constant") && used.has(definition.name)) found.push(i + 1);
+    if (
+      definition !== undefined &&
+      (definition.kind === "value" || definition.kind === "constant") &&
+      used.has(definition.name)
+    )
+      found.push(i + 1);
     if (found.length >= 8) break;
   }
   return found;
@@ -106,6 +140,7 @@ export function constantLines(region: { startLine: number; endLine: number; text
 /** Last line of a value that begins on a line and may go on to the closing bracket; at most 12 lines on. */
 export function closeOf(lines: readonly string[], line: number): number {
   if (!/[([{]\s*$/.test(lines[line - 1] ?? "")) return line;
-  for (let at = line + 1; at <= Math.min(lines.length, line + 12); at++) if (/^[)\]}]/.test(lines[at - 1] ?? "")) return at;
+  for (let at = line + 1; at <= Math.min(lines.length, line + 12); at++)
+    if (/^[)\]}]/.test(lines[at - 1] ?? "")) return at;
   return Math.min(lines.length, line + 12);
 }

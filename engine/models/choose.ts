@@ -37,12 +37,7 @@ function linearWork({ geometry: g }: Sized): number {
 }
 
 /** Seconds to read `tokens` tokens: weights' work per token plus attention that grows with what is already read. */
-export function readingSeconds(
-  entry: Sized,
-  tokens: number,
-  tokensPerSecond: number,
-  attentionCost?: number,
-): number {
+export function readingSeconds(entry: Sized, tokens: number, tokensPerSecond: number, attentionCost?: number): number {
   const attentionPerToken = 2 * entry.geometry.layers * entry.geometry.heads * entry.geometry.headSize * (tokens / 2);
   const growth = 1 + ((attentionCost ?? defaultAttentionCost) * attentionPerToken) / linearWork(entry);
   return (tokens / tokensPerSecond) * growth;

@@ -83,4 +83,3 @@ export async function openModel(addon: Native, options: OpenOptions): Promise<Op
 export function trainedContext(file: GgufModel): number {
   return file.ropeScaling?.originalContext ?? file.geometry.context;
 }
-

@@ -7,8 +7,21 @@ import { Language, Parser } from "web-tree-sitter";
 
 /** Languages of engine/plan/classify.ts, and the grammar that parses each. */
 const grammarOf: Readonly<Record<string, string>> = {
-  typescript: "typescript", tsx: "tsx", javascript: "javascript", jsx: "javascript", python: "python", go: "go", rust: "rust",
-  java: "java", c: "cpp", cpp: "cpp", cuda: "cpp", csharp: "c-sharp", ruby: "ruby", php: "php", bash: "bash",
+  typescript: "typescript",
+  tsx: "tsx",
+  javascript: "javascript",
+  jsx: "javascript",
+  python: "python",
+  go: "go",
+  rust: "rust",
+  java: "java",
+  c: "cpp",
+  cpp: "cpp",
+  cuda: "cpp",
+  csharp: "c-sharp",
+  ruby: "ruby",
+  php: "php",
+  bash: "bash",
 };
 
 const require = createRequire(import.meta.url);

@@ -8,7 +8,8 @@ export function markdownOutline(text: string): Outline {
   let fence = "";
   for (const [index, line] of lines.entries()) {
     const mark = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1];
-    if (mark !== undefined && (fence === "" || (mark.startsWith(fence) && line.trim() === mark))) fence = fence === "" ? mark : "";
+    if (mark !== undefined && (fence === "" || (mark.startsWith(fence) && line.trim() === mark)))
+      fence = fence === "" ? mark : "";
     const heading = fence === "" ? /^#{1,6}\s+(.+?)\s*#*\s*$/.exec(line)?.[1] : undefined;
     if (heading === undefined) continue;
     const last = symbols.at(-1);

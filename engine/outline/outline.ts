@@ -36,16 +36,49 @@ type Kind = OutlineSymbol["kind"];
  * among them: what they hold counts as top-level.
  */
 const definitions: Readonly<Record<string, Kind>> = {
-  function_declaration: "function", function_definition: "function", function_item: "function", generator_function_declaration: "function",
-  function_signature: "function", method_definition: "method", method_declaration: "method", constructor_declaration: "method",
-  method_signature: "method", abstract_method_signature: "method", method: "method", singleton_method: "method",
-  class_declaration: "class", class_definition: "class", class_specifier: "class", abstract_class_declaration: "class", class: "class",
-  struct_item: "class", struct_specifier: "class", struct_declaration: "class", record_declaration: "class", module: "class", impl_item: "class",
-  trait_item: "type", interface_declaration: "type", type_alias_declaration: "type", type_declaration: "type", type_spec: "type",
-  type_item: "type", type_alias_statement: "type", trait_declaration: "type",
-  enum_declaration: "type", enum_item: "type", enum_specifier: "type", type_definition: "type", alias_declaration: "type",
-  const_item: "constant", static_item: "constant", const_spec: "constant", preproc_def: "constant", preproc_function_def: "function",
-  mod_item: "class", internal_module: "class",
+  function_declaration: "function",
+  function_definition: "function",
+  function_item: "function",
+  generator_function_declaration: "function",
+  function_signature: "function",
+  method_definition: "method",
+  method_declaration: "method",
+  constructor_declaration: "method",
+  method_signature: "method",
+  abstract_method_signature: "method",
+  method: "method",
+  singleton_method: "method",
+  class_declaration: "class",
+  class_definition: "class",
+  class_specifier: "class",
+  abstract_class_declaration: "class",
+  class: "class",
+  struct_item: "class",
+  struct_specifier: "class",
+  struct_declaration: "class",
+  record_declaration: "class",
+  module: "class",
+  impl_item: "class",
+  trait_item: "type",
+  interface_declaration: "type",
+  type_alias_declaration: "type",
+  type_declaration: "type",
+  type_spec: "type",
+  type_item: "type",
+  type_alias_statement: "type",
+  trait_declaration: "type",
+  enum_declaration: "type",
+  enum_item: "type",
+  enum_specifier: "type",
+  type_definition: "type",
+  alias_declaration: "type",
+  const_item: "constant",
+  static_item: "constant",
+  const_spec: "constant",
+  preproc_def: "constant",
+  preproc_function_def: "function",
+  mod_item: "class",
+  internal_module: "class",
 };
 
 /** Nodes whose insides may define more. Function bodies are not entered. */
@@ -98,7 +131,11 @@ function symbolOf(node: Node, parent: string | undefined, lines: string[]): Outl
   if (kind === undefined) [kind, name] = valueDefinition(node, parent);
   if (kind === undefined || name === undefined || name === "" || name.length > 200) return undefined;
   // A forward declaration or a bodiless C++ class names without defining.
-  if ((node.type === "class_specifier" || node.type === "struct_specifier" || node.type === "enum_specifier") && node.childForFieldName("body") === null) return undefined;
+  if (
+    (node.type === "class_specifier" || node.type === "struct_specifier" || node.type === "enum_specifier") &&
+    node.childForFieldName("body") === null
+  )
+    return undefined;
   if (kind === "function" && parent !== undefined) kind = "method";
   const line = node.startPosition.row + 1;
   return {
@@ -113,9 +150,14 @@ function symbolOf(node: Node, parent: string | undefined, lines: string[]): Outl
 
 /** Constants and functions that are values: `const f = () => …`, `X = 3`, class fields that are functions. */
 function valueDefinition(node: Node, parent: string | undefined): [Kind | undefined, string | undefined] {
-  if (node.type === "variable_declarator" || node.type === "public_field_definition" || node.type === "field_definition") {
+  if (
+    node.type === "variable_declarator" ||
+    node.type === "public_field_definition" ||
+    node.type === "field_definition"
+  ) {
     const value = node.childForFieldName("value");
-    const isFunction = value !== null && /^(?:arrow_function|function_expression|function|generator_function)$/.test(value.type);
+    const isFunction =
+      value !== null && /^(?:arrow_function|function_expression|function|generator_function)$/.test(value.type);
     if (node.type !== "variable_declarator" && !isFunction) return [undefined, undefined];
     const name = (node.childForFieldName("name") ?? node.childForFieldName("property"))?.text;
     return [isFunction ? (parent === undefined ? "function" : "method") : "constant", name];
@@ -131,7 +173,8 @@ function valueDefinition(node: Node, parent: string | undefined): [Kind | undefi
   // A prototype: the header's own definition of what a source file implements.
   if (node.type === "declaration" || node.type === "field_declaration") {
     const declarator = node.childForFieldName("declarator");
-    if (declarator?.type === "function_declarator") return [parent === undefined ? "function" : "method", innermost(declarator)];
+    if (declarator?.type === "function_declarator")
+      return [parent === undefined ? "function" : "method", innermost(declarator)];
   }
   return [undefined, undefined];
 }

@@ -62,7 +62,8 @@ export function plan(files: readonly PlanInput[], budget: number, previous: read
   const unread = waiting.filter((file) => !take(file, "full", file.tokens));
   const leftOut: Plan["leftOut"] = [];
   for (const file of unread) {
-    if (file.outlineTokens !== undefined && file.class === "source" && take(file, "outline", file.outlineTokens)) continue;
+    if (file.outlineTokens !== undefined && file.class === "source" && take(file, "outline", file.outlineTokens))
+      continue;
     leftOut.push({ path: file.path, reason: "over budget", detail: `${file.tokens} tokens in full` });
   }
   if (files.length > 0 && chosen.size === 0) {

@@ -19,7 +19,11 @@ const opening = "Outline of the repository, as path: symbols\n";
  * The tail in at most `maxTokens` tokens, as `count` counts them. Methods fall out first, then the later symbols of each file,
  * then symbols altogether, then the last files. Empty when not even one path fits.
  */
-export function renderOutlineTail(files: readonly OutlinedFile[], maxTokens: number, count: (text: string) => number): string {
+export function renderOutlineTail(
+  files: readonly OutlinedFile[],
+  maxTokens: number,
+  count: (text: string) => number,
+): string {
   if (files.length === 0) return "";
   const attempts: { methods: boolean; limit: number }[] = [
     { methods: true, limit: Number.POSITIVE_INFINITY },

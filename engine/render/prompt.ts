@@ -30,6 +30,7 @@ export function renderRegion(region: ShownRegion, language: string): string {
 
 /** What follows the documents: regions added for the question, then the question. */
 export function renderQuestion(question: string, regions: readonly string[]): string {
-  const added = regions.length === 0 ? "" : `More of the repository, looked up for this question:\n\n${regions.join("")}`;
+  const added =
+    regions.length === 0 ? "" : `More of the repository, looked up for this question:\n\n${regions.join("")}`;
   return `${added}Question: ${question.trim()}`;
 }

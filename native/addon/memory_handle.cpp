@@ -68,8 +68,7 @@ Napi::Value to_js(Napi::Env env, const GenerateResult& result) {
   object.Set("pagesSelected", static_cast<double>(result.counts.selected));
   object.Set("pagesAttended", static_cast<double>(result.counts.attended));
   object.Set("pagesTotal", static_cast<double>(result.counts.total));
-  object.Set("pageMass",
-             result.page_mass.empty() ? env.Null() : to_js_floats(env, result.page_mass).As<Napi::Value>());
+  object.Set("pageMass", result.page_mass.empty() ? env.Null() : to_js_floats(env, result.page_mass).As<Napi::Value>());
   object.Set("logProbabilities", to_js_floats(env, result.log_probabilities));
   object.Set("logits", result.logits.empty() ? env.Null() : to_js_floats(env, result.logits).As<Napi::Value>());
   return object;
@@ -78,27 +77,24 @@ Napi::Value to_js(Napi::Env env, const GenerateResult& result) {
 }  // namespace
 
 Napi::Function MemoryHandle::define(Napi::Env env) {
-  return DefineClass(env, "Memory",
-                     {InstanceAccessor<&MemoryHandle::documents>("documents"),
-                      InstanceAccessor<&MemoryHandle::tokens>("tokens"),
-                      InstanceAccessor<&MemoryHandle::pages>("pages"),
-                      InstanceAccessor<&MemoryHandle::free_pages>("freePages"),
-                      InstanceMethod<&MemoryHandle::append>("append"),
-                      InstanceMethod<&MemoryHandle::truncate>("truncate"),
-                      InstanceMethod<&MemoryHandle::generate>("generate"),
-                      InstanceMethod<&MemoryHandle::append_with_logits>("appendWithLogits"),
-                      InstanceMethod<&MemoryHandle::cancel>("cancel"),
-                      InstanceMethod<&MemoryHandle::digest>("digest"),
-                      InstanceMethod<&MemoryHandle::dispose>("dispose")});
+  return DefineClass(
+      env, "Memory",
+      {InstanceAccessor<&MemoryHandle::documents>("documents"), InstanceAccessor<&MemoryHandle::tokens>("tokens"),
+       InstanceAccessor<&MemoryHandle::pages>("pages"), InstanceAccessor<&MemoryHandle::free_pages>("freePages"),
+       InstanceMethod<&MemoryHandle::append>("append"), InstanceMethod<&MemoryHandle::truncate>("truncate"),
+       InstanceMethod<&MemoryHandle::generate>("generate"),
+       InstanceMethod<&MemoryHandle::append_with_logits>("appendWithLogits"),
+       InstanceMethod<&MemoryHandle::cancel>("cancel"), InstanceMethod<&MemoryHandle::digest>("digest"),
+       InstanceMethod<&MemoryHandle::dispose>("dispose")});
 }
 
 MemoryHandle::MemoryHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<MemoryHandle>(info) {
   guarded(info.Env(), [&] {
     const auto* model = ModelHandle::Unwrap(object_of(info[0], "model"));
     const Napi::Object options = object_of(info[1], "options");
-    state_ = std::make_shared<MemoryState>(
-        model->state(), integer_of(options, "pages", 1, int64_t{1} << 26), summary_of(string_of(options, "summary")),
-        rope_of(object_of(options.Get("rope"), "rope")));
+    state_ = std::make_shared<MemoryState>(model->state(), integer_of(options, "pages", 1, int64_t{1} << 26),
+                                           summary_of(string_of(options, "summary")),
+                                           rope_of(object_of(options.Get("rope"), "rope")));
   });
 }
 

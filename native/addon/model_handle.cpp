@@ -64,15 +64,13 @@ int thread_count(int64_t asked) {
 
 Napi::Function ModelHandle::define(Napi::Env env) {
   return DefineClass(env, "Model",
-                     {InstanceAccessor<&ModelHandle::info>("info"),
-                      InstanceMethod<&ModelHandle::dispose>("dispose")});
+                     {InstanceAccessor<&ModelHandle::info>("info"), InstanceMethod<&ModelHandle::dispose>("dispose")});
 }
 
 ModelHandle::ModelHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelHandle>(info) {
   // Only openModel makes one: it hands over the state as an external value.
   guarded(info.Env(), [&] {
-    if (info.Length() != 1 || !info[0].IsExternal())
-      throw Error("bad-option", "a Model is made by openModel", "Model");
+    if (info.Length() != 1 || !info[0].IsExternal()) throw Error("bad-option", "a Model is made by openModel", "Model");
     state_ = *info[0].As<Napi::External<std::shared_ptr<ModelState>>>().Data();
   });
 }

@@ -21,8 +21,7 @@ inline int64_t checked_add(int64_t a, int64_t b, const std::string& where) {
 // a * b; throws like checked_add.
 inline int64_t checked_mul(int64_t a, int64_t b, const std::string& where) {
   int64_t product = 0;
-  if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &product))
-    throw Error("invalid-model", "a size overflows", where);
+  if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &product)) throw Error("invalid-model", "a size overflows", where);
   return product;
 }
 

@@ -39,7 +39,7 @@ inline uint16_t float_to_half(float value) {
   const uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
   if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // rounds to infinity
-  if (magnitude < 0x38800000u) {                                              // subnormal or zero
+  if (magnitude < 0x38800000u) {                                               // subnormal or zero
     // Adding 0.5 leaves the value, rounded to multiples of 2^-24, in the low bits of the mantissa.
     const float shifted = bits_to_float(magnitude) + 0.5f;
     return static_cast<uint16_t>(sign | (float_to_bits(shifted) - 0x3f000000u));

@@ -59,7 +59,9 @@ void ThreadPool::run_erased(int64_t count, Call call, const void* context, const
   generation_.fetch_add(1);
   if (sleeping_.load() > 0) {
     // The lock orders this wake-up after a worker that has looked at generation_ and is about to sleep.
-    { const std::lock_guard<std::mutex> lock(mutex_); }
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+    }
     wake_.notify_all();
   }
   drain();

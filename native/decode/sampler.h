@@ -10,11 +10,12 @@
 namespace quire {
 
 struct Sampling {
-  float temperature = 0;     // 0: greedy
-  int64_t top_k = 0;         // 0: off
-  float top_p = 1;           // 1: off
-  float min_p = 0;           // 0: off; keeps tokens with at least min_p times the best probability
-  float repeat_penalty = 1;  // 1: off; divides positive logits of tokens already in the answer, multiplies negative ones
+  float temperature = 0;  // 0: greedy
+  int64_t top_k = 0;      // 0: off
+  float top_p = 1;        // 1: off
+  float min_p = 0;        // 0: off; keeps tokens with at least min_p times the best probability
+  float repeat_penalty =
+      1;  // 1: off; divides positive logits of tokens already in the answer, multiplies negative ones
   uint64_t seed = 0;
 };
 

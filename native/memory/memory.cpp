@@ -40,9 +40,7 @@ Memory::Memory(const Geometry& geometry, int64_t pages, Summary summary) : geome
   for (int64_t slot = pages - 1; slot >= 0; --slot) free_.push_back(static_cast<int32_t>(slot));
 }
 
-int64_t Memory::document_pages(int64_t index) const {
-  return pages_for(documents_[static_cast<size_t>(index)].tokens);
-}
+int64_t Memory::document_pages(int64_t index) const { return pages_for(documents_[static_cast<size_t>(index)].tokens); }
 
 void Memory::add_page(int64_t count_of_tokens) {
   slots_.push_back(free_.back());

@@ -18,14 +18,14 @@ namespace quire {
 struct Document {
   int64_t first_page = 0;  // index in the memory's list
   int64_t tokens = 0;
-  int64_t position = 0;    // of its first token
+  int64_t position = 0;  // of its first token
 };
 
 // Where the tokens of one chunk go, and what they may see.
 struct ChunkPlan {
-  std::vector<int32_t> slots, places;   // [T]
-  std::vector<int64_t> positions;       // [T]
-  std::vector<Visible> visible;         // [T]
+  std::vector<int32_t> slots, places;                  // [T]
+  std::vector<int64_t> positions;                      // [T]
+  std::vector<Visible> visible;                        // [T]
   std::vector<int32_t> touched_slots, touched_counts;  // pages whose summaries change, with their new counts
 };
 

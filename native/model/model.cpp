@@ -143,8 +143,7 @@ LayerWeights read_layer(TensorTable& table, const Geometry& g, int64_t index, Th
   layer.q_bias = optional_vector(table, prefix + "attn_q.bias", g.q_columns());
   layer.k_bias = optional_vector(table, prefix + "attn_k.bias", g.kv_columns());
   layer.v_bias = optional_vector(table, prefix + "attn_v.bias", g.kv_columns());
-  if (g.architecture == Architecture::kQwen2 &&
-      (layer.q_bias.empty() || layer.k_bias.empty() || layer.v_bias.empty()))
+  if (g.architecture == Architecture::kQwen2 && (layer.q_bias.empty() || layer.k_bias.empty() || layer.v_bias.empty()))
     refuse("a qwen2 layer has biases for query, key and value", prefix + "attn_q.bias");
   layer.output = table.matrix(prefix + "attn_output.weight", g.embedding, g.q_columns(), pool);
   layer.mlp_norm = table.vector(prefix + "ffn_norm.weight", g.embedding);
@@ -156,8 +155,7 @@ LayerWeights read_layer(TensorTable& table, const Geometry& g, int64_t index, Th
 
 int64_t layer_bytes(const LayerWeights& layer) {
   int64_t bytes = 0;
-  for (const PackedMatrix* matrix :
-       {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down})
+  for (const PackedMatrix* matrix : {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down})
     bytes += matrix->data.bytes();
   return bytes;
 }

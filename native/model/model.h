@@ -42,22 +42,22 @@ struct TensorEntry {
 };
 
 struct LayerWeights {
-  std::vector<float> attention_norm;  // [E]
-  PackedMatrix q, k, v;               // [H·D, E], [G·D, E], [G·D, E]
+  std::vector<float> attention_norm;          // [E]
+  PackedMatrix q, k, v;                       // [H·D, E], [G·D, E], [G·D, E]
   std::vector<float> q_bias, k_bias, v_bias;  // empty where the model has none
-  PackedMatrix output;                // [E, H·D]
-  std::vector<float> mlp_norm;        // [E]
-  PackedMatrix gate, up;              // [F, E]
-  PackedMatrix down;                  // [E, F]
+  PackedMatrix output;                        // [E, H·D]
+  std::vector<float> mlp_norm;                // [E]
+  PackedMatrix gate, up;                      // [F, E]
+  PackedMatrix down;                          // [E, F]
 };
 
 struct ModelWeights {
   Geometry geometry;
-  PackedMatrix embedding;           // [V, E]
+  PackedMatrix embedding;            // [V, E]
   std::vector<LayerWeights> layers;  // [L]
-  std::vector<float> final_norm;    // [E]
-  PackedMatrix head;                // [V, E]; no rows where the embedding serves as head
-  int64_t bytes = 0;                // of all packed matrices
+  std::vector<float> final_norm;     // [E]
+  PackedMatrix head;                 // [V, E]; no rows where the embedding serves as head
+  int64_t bytes = 0;                 // of all packed matrices
 
   const PackedMatrix& output_head() const { return head.rows > 0 ? head : embedding; }
 };

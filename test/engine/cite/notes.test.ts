@@ -5,12 +5,24 @@ import { describe, it } from "mocha";
 import { explainMissing, isNotFoundAnswer } from "../../../engine/cite/notes.ts";
 
 describe("what is said above an answer", () => {
-  it("says nothing where all is in memory", () => assert.equal(explainMissing("plan.ts?", [{ path: "plan.ts", state: "full" }], []), ""));
+  it("says nothing where all is in memory", () =>
+    assert.equal(explainMissing("plan.ts?", [{ path: "plan.ts", state: "full" }], []), ""));
   it("names what is nowhere, in the order of the question", () => {
-    assert.equal(explainMissing("Does b.ts call a.ts?", [], ["a.ts", "b.ts"]), "I don't find `b.ts` and `a.ts` in this workspace.");
+    assert.equal(
+      explainMissing("Does b.ts call a.ts?", [], ["a.ts", "b.ts"]),
+      "I don't find `b.ts` and `a.ts` in this workspace.",
+    );
   });
   it("says how much of a named file memory holds", () => {
-    const said = explainMissing("x", [{ path: "a.ts", state: "off" }, { path: "b.ts", state: "outline" }, { path: "c.ts", state: "name" }], []);
+    const said = explainMissing(
+      "x",
+      [
+        { path: "a.ts", state: "off" },
+        { path: "b.ts", state: "outline" },
+        { path: "c.ts", state: "name" },
+      ],
+      [],
+    );
     assert.match(said, /`a\.ts` is not in memory/);
     assert.match(said, /`b\.ts` memory holds only the outline/);
     assert.match(said, /`c\.ts` memory holds only the name/);

@@ -51,10 +51,20 @@ const read: ReadDocument[] = [
   { path: "lib/utils.py", text: "def other():\n    pass\n", detail: "full" },
   { path: "docs/übersicht.md", text: "# Übersicht\n\nDie Wörter stehen hier.\n", detail: "full" },
   { path: 'app/my "odd" file.ts', text: "export const oddValue = 1;\n", detail: "full" },
-  { path: "src/part.ts", text: "export function partial(a: number) {\n  return a + 41;\n}", detail: "full", firstLine: 100 },
+  {
+    path: "src/part.ts",
+    text: "export function partial(a: number) {\n  return a + 41;\n}",
+    detail: "full",
+    firstLine: 100,
+  },
   { path: "src/only_outline.py", text: "def outlined(x)", detail: "outline" },
 ];
-const index = createCiteIndex(read, new Map([["src/only_outline.py", { symbols: [{ name: "outlined", line: 33, endLine: 40, signature: "def outlined(x)" }] }]]));
+const index = createCiteIndex(
+  read,
+  new Map([
+    ["src/only_outline.py", { symbols: [{ name: "outlined", line: 33, endLine: 40, signature: "def outlined(x)" }] }],
+  ]),
+);
 
 /** "path:line", "path" for a whole file, "?" where not verified, "a|b" for a choice. */
 function cites(answer: string, options: CiteOptions = {}): string[] {
@@ -117,14 +127,16 @@ describe("citations", () => {
   }
 
   it("finds a block of code with lines left out", () => {
-    const answer = "It does:\n\n```python\ndef rebuild_auth(self, prepared, response):\n    new_auth = get_netrc_auth(url)\n    if new_auth is not None:\n```\n";
+    const answer =
+      "It does:\n\n```python\ndef rebuild_auth(self, prepared, response):\n    new_auth = get_netrc_auth(url)\n    if new_auth is not None:\n```\n";
     assert.deepEqual(cites(answer), ["src/sessions.py:7-10"]);
     const { marked } = resolveCitations(answer, index);
     assert.ok(marked.endsWith("```\n[1]\n"), marked);
   });
 
   it("does not verify a block of which only a part stands there", () => {
-    const answer = "```python\nNETRC_FILES = (\".netrc\", \"_netrc\")\nDEFAULT_PORTS = {\"http\": 80, \"https\": 443}\nSOMETHING_ELSE = 17\n```";
+    const answer =
+      '```python\nNETRC_FILES = (".netrc", "_netrc")\nDEFAULT_PORTS = {"http": 80, "https": 443}\nSOMETHING_ELSE = 17\n```';
     assert.deepEqual(cites(answer), ["?src/utils.py:1-2"]);
   });
 
@@ -144,8 +156,17 @@ describe("citations", () => {
   });
 
   it("gives one place one number, however often it is named", () => {
-    const { citations, marked } = resolveCitations("`rewind_body` rewinds. Then `rewind_body` raises. See `Session`.", index);
-    assert.deepEqual(citations.map(({ index: n, mentions }) => [n, mentions.length]), [[1, 2], [2, 1]]);
+    const { citations, marked } = resolveCitations(
+      "`rewind_body` rewinds. Then `rewind_body` raises. See `Session`.",
+      index,
+    );
+    assert.deepEqual(
+      citations.map(({ index: n, mentions }) => [n, mentions.length]),
+      [
+        [1, 2],
+        [2, 1],
+      ],
+    );
     assert.equal(marked, "`rewind_body` [1] rewinds. Then `rewind_body` [1] raises. See `Session` [2].");
   });
 
@@ -158,8 +179,13 @@ describe("citations", () => {
   });
 
   it("resolves folder names of a multi-root workspace", () => {
-    const roots: ReadDocument[] = ["web", "api"].map((root) => ({ path: `${root}/src/main.ts`, text: `export const ${root}Port = 1;\n`, detail: "full" }));
-    const found = (answer: string): unknown[] => resolveCitations(answer, roots).citations.map(({ path, choices }) => [path, choices?.length ?? 1]);
+    const roots: ReadDocument[] = ["web", "api"].map((root) => ({
+      path: `${root}/src/main.ts`,
+      text: `export const ${root}Port = 1;\n`,
+      detail: "full",
+    }));
+    const found = (answer: string): unknown[] =>
+      resolveCitations(answer, roots).citations.map(({ path, choices }) => [path, choices?.length ?? 1]);
     assert.deepEqual(found("See `web/src/main.ts`."), [["web/src/main.ts", 1]]);
     assert.deepEqual(found("See `src/main.ts`."), [["api/src/main.ts", 2]]);
     assert.deepEqual(found("`webPort` is in `src/main.ts`."), [["web/src/main.ts", 1]]);
@@ -178,7 +204,8 @@ describe("citations", () => {
 describe("hostile answers", () => {
   const inside = (answer: string): void => {
     for (const { path, choices } of resolveCitations(answer, index).citations) {
-      for (const one of [path, ...(choices ?? []).map((choice) => choice.path)]) assert.ok(one === "" || index.paths.has(one), one);
+      for (const one of [path, ...(choices ?? []).map((choice) => choice.path)])
+        assert.ok(one === "" || index.paths.has(one), one);
     }
   };
   const attacks = [
@@ -217,14 +244,21 @@ describe("speed of citing", () => {
   it("a 3 000-token answer over 2 MB takes no longer than building the index", () => {
     const files: ReadDocument[] = Array.from({ length: 200 }, (_, i) => ({
       path: `src/module_${i}.py`,
-      text: Array.from({ length: 250 }, (_, j) => `def function_${i}_${j}(first, second):\n    return first_${j} + second`).join("\n"),
+      text: Array.from(
+        { length: 250 },
+        (_, j) => `def function_${i}_${j}(first, second):\n    return first_${j} + second`,
+      ).join("\n"),
       detail: "full",
     }));
     assert.ok(files.reduce((sum, { text }) => sum + text.length, 0) > 2_000_000);
     const beforeIndex = performance.now();
     const large = createCiteIndex(files);
     const indexing = performance.now() - beforeIndex;
-    const answer = Array.from({ length: 120 }, (_, i) => `\`function_${i}_${i}\` in \`src/module_${i}.py\` returns \`return first_${i} + second\`, see module_${i}.py:3. Some words.`).join("\n");
+    const answer = Array.from(
+      { length: 120 },
+      (_, i) =>
+        `\`function_${i}_${i}\` in \`src/module_${i}.py\` returns \`return first_${i} + second\`, see module_${i}.py:3. Some words.`,
+    ).join("\n");
     resolveCitations(answer, large);
     const before = performance.now();
     const { citations } = resolveCitations(answer, large);

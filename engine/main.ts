@@ -4,7 +4,7 @@
 // anything printed by mistake goes to standard error.
 
 import {
-  CancellationToken,
+  type CancellationToken,
   createMessageConnection,
   NotificationType,
   RequestType,
@@ -40,7 +40,7 @@ function answer<Params, Result>(
   schema: z.ZodType<Params>,
   run: (params: Params, signal: AbortSignal) => Promise<Result> | Result,
 ): void {
-  connection.onRequest(new RequestType<unknown, Result, Failure>(method), async (raw, token: CancellationToken) => {
+  connection.onRequest(new RequestType<unknown, unknown, Failure>(method), async (raw: unknown, token: CancellationToken) => {
     const controller = new AbortController();
     token.onCancellationRequested(() => controller.abort());
     try {
@@ -49,7 +49,7 @@ function answer<Params, Result>(
       return await run(parsed.data, controller.signal);
     } catch (error) {
       const failure = toFailure(error, controller.signal);
-      return new ResponseError<Failure>(failureCode, failure.message, failure);
+      throw new ResponseError<Failure>(failureCode, failure.message, failure);
     }
   });
 }

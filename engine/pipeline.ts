@@ -3,16 +3,22 @@
 // The only file that joins the stages; it holds no cleverness of its own. DESIGN §4 says why each stage is as it is.
 
 import type { GenerateOptions, GenerateResult, Selection } from "../native/index.d.ts";
-import { resolveCitations } from "./cite/cite.ts";
-import { explainMissing } from "./cite/missing.ts";
+import { createCiteIndex } from "./cite/cite-index.ts";
+import { explainMissing } from "./cite/notes.ts";
+import { resolveCitations } from "./cite/resolve.ts";
+import type { ReadDocument } from "./cite/types.ts";
 import { lookUp } from "./lookup/look-up.ts";
 import type { LookupResult, Region } from "./lookup/types.ts";
 import type { OpenModel } from "./models/open-model.ts";
+import type { Outline } from "./outline/outline.ts";
 import { languageOf } from "./plan/classify.ts";
 import type { HeldMemory, ReadOutcome } from "./prefill/held-memory.ts";
 import { outlinePath, type Prepared, prologuePath } from "./prepare.ts";
 import type { AskParams, AskResult, EngineSettings, LookedUp, StageEvent } from "./protocol.ts";
 import { renderQuestion, renderRegion } from "./render/prompt.ts";
+
+/** Files named as loaded, at most. */
+const mostLoaded = 20;
 
 export interface PipelineEvents {
   stage: (event: StageEvent) => void;
@@ -60,7 +66,9 @@ export async function answerQuestion(input: AnswerInput, signal: AbortSignal, ev
 
   // cite
   const answer = model.tokenizer.decode(generated.result.tokens).trim();
-  const cited = resolveCitations(answer, readDocuments(prepared, regions));
+  const loaded = loadedFiles(generated.result, memory);
+  const index = createCiteIndex(readDocuments(prepared, regions), outlinesOf(prepared));
+  const cited = resolveCitations(answer, index, { pageMass: new Map(loaded.map(({ path, share }) => [path, share])) });
   return {
     question: params.question,
     model: model.name,
@@ -75,7 +83,7 @@ export async function answerQuestion(input: AnswerInput, signal: AbortSignal, ev
     leftOut: prepared.leftOut,
     lookedUp: regions.map(({ row }) => row),
     tokenBudget: input.tokenBudget,
-    loaded: loadedFiles(generated.result, memory),
+    loaded: loaded.slice(0, mostLoaded),
     stats: stats(outcome, { tokens: tail.length, seconds: tailSeconds }, promptTokens, generated, input),
   };
 }
@@ -93,14 +101,11 @@ function lookUpFor(input: AnswerInput, signal: AbortSignal): Promise<LookupResul
       path === prologuePath || path === outlinePath || detail === "off" ? [] : [[path, detail] as const],
     ),
   );
-  const outlines = new Map(
-    [...prepared.read].flatMap(([path, { outline }]) => (outline === undefined ? [] : [[path, outline] as const])),
-  );
   const request = {
     question: input.params.question,
     files: prepared.collected.files,
     inMemory,
-    outlines,
+    outlines: outlinesOf(prepared),
     budgetTokens: input.lookUpTokens,
   };
   return lookUp(request, (text) => model.tokenizer.encode(text).length, signal);
@@ -183,21 +188,24 @@ export function toSelection(settings: EngineSettings): Selection {
   };
 }
 
-function readDocuments(prepared: Prepared, regions: readonly RenderedRegion[]) {
-  const files = [...prepared.rendered].map(([path, document]) => ({
+function readDocuments(prepared: Prepared, regions: readonly RenderedRegion[]): ReadDocument[] {
+  const files = [...prepared.rendered].map(([path, { detail }]) => ({
     path,
-    detail: document.detail,
+    detail,
     text: prepared.read.get(path)?.text ?? "",
-    symbols: prepared.read.get(path)?.outline?.symbols ?? [],
   }));
-  const added = regions.map(({ region }) => ({
-    path: region.path,
+  const added = regions.map(({ region: { path, text, startLine } }) => ({
+    path,
     detail: "full" as const,
-    text: region.text,
-    firstLine: region.startLine,
-    symbols: [],
+    text,
+    firstLine: startLine,
   }));
   return [...files, ...added];
+}
+
+/** Outlines of the files that were read, by path. */
+function outlinesOf(prepared: Prepared): Map<string, Outline> {
+  return new Map([...prepared.read].flatMap(([path, { outline }]) => (outline === undefined ? [] : [[path, outline] as const])));
 }
 
 /** Attention mass of the answer by file, as shares; the tail, the outline and the instructions are not files. */
@@ -215,8 +223,7 @@ function loadedFiles(result: GenerateResult, memory: HeldMemory): AskResult["loa
   if (total === 0) return [];
   return files
     .map(({ path, share }) => ({ path, share: share / total }))
-    .sort((a, b) => b.share - a.share)
-    .slice(0, 20);
+    .sort((a, b) => b.share - a.share);
 }
 
 function stats(

@@ -14,7 +14,7 @@ const modifiers =
   "(?:(?:export|default|declare|abstract|async|static|public|private|protected|internal|final|override|virtual|inline|unsafe|extern|readonly|pub(?:\\([a-z]+\\))?) ){0,5}";
 const name = "([\\p{L}_$][\\p{L}\\p{N}_$]*)";
 const shapes: [RegExp, DefinitionLine["kind"]][] = [
-  [new RegExp(`^${modifiers}(?:def|function|function\\*|fn|fun|sub) ?\\*? ?(?:self\\.)?${name}`, "u"), "function"],
+  [new RegExp(`^${modifiers}(?:def|function|fn|fun|sub)(?: ?\\* ?| )(?:self\\.)?${name}`, "u"), "function"],
   [new RegExp(`^func (?:\\([^)]{0,80}\\) )?${name}`, "u"), "function"],
   [new RegExp(`^(?:local )function ${name}`, "u"), "function"],
   [
@@ -24,7 +24,8 @@ const shapes: [RegExp, DefinitionLine["kind"]][] = [
     ),
     "type",
   ],
-  [new RegExp(`^${modifiers}(?:const|let|var|val|static|constexpr|#define) (?:mut )?${name}`, "u"), "constant"],
+  [new RegExp(`^${modifiers}(?:const|let|var|val|constexpr) (?:mut )?${name}`, "u"), "constant"],
+  [new RegExp(`^${modifiers}static (?:mut )?${name} ?:`, "u"), "constant"],
   [new RegExp(`^# ?define ${name}`, "u"), "constant"],
   [new RegExp(`^(?:module\\.)?exports\\.${name} =(?!=)`, "u"), "constant"],
   [
@@ -52,18 +53,20 @@ const shapes: [RegExp, DefinitionLine["kind"]][] = [
   ],
   [new RegExp(`^${name}(?: ?: ?[^=]{1,60})? ?= ?[^=\\s]`, "u"), "value"],
 ];
-const notNames = new Set(
+/** Lines that begin with one of these define nothing. */
+const notFirst = new Set(
   "if for while switch catch return else elif except with try do throw raise await yield new delete typeof not and or in is assert print del import from use using package case when unless until".split(
     " ",
   ),
 );
+const notNames = new Set("if for while switch catch return else do throw function new typeof await yield".split(" "));
 
 /** The definition that a line makes, if it makes one. Lines over 400 characters are cut before they are looked at. */
 export function definitionOfLine(line: string): DefinitionLine | undefined {
   const text = line.slice(0, 400).trim().replace(/\s+/g, " ");
   if (text === "" || /^(?:\/\/|\/?\*|#!|# (?!define ))/.test(text)) return undefined;
   const first = /^[\p{L}_$]+/u.exec(text)?.[0] ?? "";
-  if (notNames.has(first)) return undefined;
+  if (notFirst.has(first)) return undefined;
   for (const [shape, kind] of shapes) {
     const found = shape.exec(text)?.[1];
     if (found !== undefined && !notNames.has(found)) return { name: found, kind };

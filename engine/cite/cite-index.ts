@@ -30,9 +30,11 @@ export class CiteIndex {
   /** Paths, and names of files, that no pattern finds in running text: with spaces, quotes or brackets. */
   readonly oddPaths: readonly string[];
   private readonly chunks: Chunk[] = [];
+  private readonly byPath = new Map<string, Chunk[]>();
   private readonly words = new Map<string, number[]>();
   private readonly definitions = new Map<string, number[]>();
   private readonly parents = new Map<number, string>();
+  /** Paths by the file's name, with and without its ending. */
   private readonly byName = new Map<string, string[]>();
   private readonly squeezed = new Map<number, string>();
 
@@ -105,8 +107,7 @@ export class CiteIndex {
 
   /** The line of a file, if it was read. */
   lineOf(path: string, line: number): Spot | undefined {
-    for (const chunk of this.chunks) {
-      if (chunk.path !== path) continue;
+    for (const chunk of this.byPath.get(path) ?? []) {
       const at = chunk.numbers === undefined ? line - chunk.first : chunk.numbers.indexOf(line);
       const text = at < 0 ? undefined : chunk.lines[at];
       if (text !== undefined) return { path, line, text: text.slice(0, longestLine) };
@@ -140,6 +141,7 @@ export class CiteIndex {
     const lines = document.text.split(/\r?\n/);
     const chunk: Chunk = { path: document.path, lines, first: document.firstLine ?? 1, base: this.nextBase() };
     this.chunks.push(chunk);
+    push(this.byPath, chunk.path, chunk);
     const open: { indent: number; name: string }[] = [];
     lines.forEach((line, i) => {
       const text = line.length > longestLine ? line.slice(0, longestLine) : line;
@@ -161,6 +163,7 @@ export class CiteIndex {
   private addOutline(path: string, symbols: readonly OutlineLine[]): void {
     const chunk: Chunk = { path, lines: symbols.map(({ signature }) => signature), numbers: symbols.map(({ line }) => line), first: 1, base: this.nextBase() };
     this.chunks.push(chunk);
+    push(this.byPath, chunk.path, chunk);
     symbols.forEach(({ name, line, endLine }, i) => {
       const id = chunk.base + i;
       push(this.definitions, name, id);

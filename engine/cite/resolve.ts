@@ -58,8 +58,12 @@ export function resolveCitations(answer: string, read: CiteIndex | readonly Read
     const resolution = resolveText(mention, context);
     if (resolution !== undefined) resolved.push(resolution);
   }
+  const bySentence = new Map<number, Resolution[]>();
+  for (const one of resolved) {
+    if (one.verified && one.spots.length > 0) bySentence.set(one.mention.sentence, [...(bySentence.get(one.mention.sentence) ?? []), one]);
+  }
   for (const [mention, found] of paths) {
-    const resolution = resolvePath(mention, found, resolved, context);
+    const resolution = resolvePath(mention, found, bySentence.get(mention.sentence) ?? [], context);
     if (resolution !== undefined) resolved.push(resolution);
   }
   resolved.sort((a, b) => a.mention.start - b.mention.start);
@@ -120,7 +124,7 @@ function resolveBlock(mention: Mention, context: Context): Resolution | undefine
   return { mention, spots, clear: places.length === 1, claimed: true, verified: whole };
 }
 
-function resolvePath(mention: Mention, found: readonly string[], resolved: readonly Resolution[], context: Context): Resolution | undefined {
+function resolvePath(mention: Mention, found: readonly string[], inSentence: readonly Resolution[], context: Context): Resolution | undefined {
   const { index } = context;
   if (found.length === 0) {
     if (!mention.presented || index.isFolder(mention.said)) return undefined;
@@ -132,7 +136,6 @@ function resolvePath(mention: Mention, found: readonly string[], resolved: reado
     return { mention, spots: [], clear: false, claimed: true, verified: false };
   }
   if (found.length > mostChoices) return undefined;
-  const inSentence = resolved.filter((other) => other.mention.sentence === mention.sentence && other.verified && other.spots.length > 0);
   const ordered = [...found].sort((a, b) => scorePath(b) - scorePath(a) || (a < b ? -1 : 1));
   function scorePath(path: string): number {
     const shared = inSentence.some(({ spots }) => spots.some(({ spot }) => spot.path === path)) ? 10 : 0;

@@ -40,18 +40,21 @@ function answer<Params, Result>(
   schema: z.ZodType<Params>,
   run: (params: Params, signal: AbortSignal) => Promise<Result> | Result,
 ): void {
-  connection.onRequest(new RequestType<unknown, unknown, Failure>(method), async (raw: unknown, token: CancellationToken) => {
-    const controller = new AbortController();
-    token.onCancellationRequested(() => controller.abort());
-    try {
-      const parsed = schema.safeParse(raw);
-      if (!parsed.success) throw new QuireError("bad-option", z.prettifyError(parsed.error), { where: method });
-      return await run(parsed.data, controller.signal);
-    } catch (error) {
-      const failure = toFailure(error, controller.signal);
-      throw new ResponseError<Failure>(failureCode, failure.message, failure);
-    }
-  });
+  connection.onRequest(
+    new RequestType<unknown, unknown, Failure>(method),
+    async (raw: unknown, token: CancellationToken) => {
+      const controller = new AbortController();
+      token.onCancellationRequested(() => controller.abort());
+      try {
+        const parsed = schema.safeParse(raw);
+        if (!parsed.success) throw new QuireError("bad-option", z.prettifyError(parsed.error), { where: method });
+        return await run(parsed.data, controller.signal);
+      } catch (error) {
+        const failure = toFailure(error, controller.signal);
+        throw new ResponseError<Failure>(failureCode, failure.message, failure);
+      }
+    },
+  );
 }
 
 function toFailure(thrown: unknown, signal: AbortSignal): Failure {

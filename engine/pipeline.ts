@@ -38,7 +38,11 @@ export interface AnswerInput {
 }
 
 /** Prefills what is missing, looks up, answers, cites. Throws "cancelled" when stopped before the answer began. */
-export async function answerQuestion(input: AnswerInput, signal: AbortSignal, events: PipelineEvents): Promise<AskResult> {
+export async function answerQuestion(
+  input: AnswerInput,
+  signal: AbortSignal,
+  events: PipelineEvents,
+): Promise<AskResult> {
   const { params, model, memory, prepared } = input;
   const { id } = params;
 
@@ -55,7 +59,14 @@ export async function answerQuestion(input: AnswerInput, signal: AbortSignal, ev
   const tailBegan = input.now();
   await memory.appendTail(tail, signal, (done, total) => {
     const tokensPerSecond = done / Math.max((input.now() - tailBegan) / 1000, 1e-3);
-    events.stage({ id, stage: "reading question", done, total, tokensPerSecond, secondsLeft: (total - done) / tokensPerSecond });
+    events.stage({
+      id,
+      stage: "reading question",
+      done,
+      total,
+      tokensPerSecond,
+      secondsLeft: (total - done) / tokensPerSecond,
+    });
   });
   const tailSeconds = (input.now() - tailBegan) / 1000;
   const promptTokens = memory.tokens;
@@ -77,7 +88,12 @@ export async function answerQuestion(input: AnswerInput, signal: AbortSignal, ev
     marked: cited.marked,
     stop: generated.result.stop,
     citations: cited.citations.map(({ index, path, line, text, verified, choices }) => ({
-      index, path, line, text, verified, choices: choices ?? [],
+      index,
+      path,
+      line,
+      text,
+      verified,
+      choices: choices ?? [],
     })),
     documents: prepared.rows,
     leftOut: prepared.leftOut,
@@ -138,7 +154,10 @@ async function questionTokens(
   model: OpenModel,
   signal: AbortSignal,
 ): Promise<Int32Array> {
-  const text = renderQuestion(question, regions.map((region) => region.text));
+  const text = renderQuestion(
+    question,
+    regions.map((region) => region.text),
+  );
   const [encoded] = await model.encoder.encodeAll([text], signal);
   return Int32Array.from([...(encoded ?? []), ...model.chat.afterQuestion]);
 }
@@ -205,7 +224,9 @@ function readDocuments(prepared: Prepared, regions: readonly RenderedRegion[]): 
 
 /** Outlines of the files that were read, by path. */
 function outlinesOf(prepared: Prepared): Map<string, Outline> {
-  return new Map([...prepared.read].flatMap(([path, { outline }]) => (outline === undefined ? [] : [[path, outline] as const])));
+  return new Map(
+    [...prepared.read].flatMap(([path, { outline }]) => (outline === undefined ? [] : [[path, outline] as const])),
+  );
 }
 
 /** Attention mass of the answer by file, as shares; the tail, the outline and the instructions are not files. */
@@ -221,9 +242,7 @@ function loadedFiles(result: GenerateResult, memory: HeldMemory): AskResult["loa
   const files = byFile.filter(({ path }) => path !== prologuePath && path !== outlinePath);
   const total = files.reduce((sum, { share }) => sum + share, 0);
   if (total === 0) return [];
-  return files
-    .map(({ path, share }) => ({ path, share: share / total }))
-    .sort((a, b) => b.share - a.share);
+  return files.map(({ path, share }) => ({ path, share: share / total })).sort((a, b) => b.share - a.share);
 }
 
 function stats(

@@ -38,7 +38,10 @@ export class CiteIndex {
   private readonly byName = new Map<string, string[]>();
   private readonly squeezed = new Map<number, string>();
 
-  constructor(read: readonly ReadDocument[], outlines: ReadonlyMap<string, { readonly symbols: readonly OutlineLine[] }> = new Map()) {
+  constructor(
+    read: readonly ReadDocument[],
+    outlines: ReadonlyMap<string, { readonly symbols: readonly OutlineLine[] }> = new Map(),
+  ) {
     this.paths = new Set(read.map(({ path }) => path));
     for (const path of this.paths) {
       const name = baseName(path).toLowerCase();
@@ -47,7 +50,12 @@ export class CiteIndex {
       if (stem !== name && stem !== "") push(this.byName, stem, path);
     }
     const odd = [...this.paths].filter((path) => /[^\p{L}\p{N}_@.~$#/+-]/u.test(path)).slice(0, 2_000);
-    this.oddPaths = [...new Set([...odd, ...odd.map(baseName).filter((name) => /[^\p{L}\p{N}_@.~$#/+-]/u.test(name) && name.length > 4)])].sort((a, b) => b.length - a.length);
+    this.oddPaths = [
+      ...new Set([
+        ...odd,
+        ...odd.map(baseName).filter((name) => /[^\p{L}\p{N}_@.~$#/+-]/u.test(name) && name.length > 4),
+      ]),
+    ].sort((a, b) => b.length - a.length);
     const full = new Set<string>();
     for (const document of read) {
       if (document.detail !== "full") continue;
@@ -77,7 +85,9 @@ export class CiteIndex {
     if (owner === undefined || ids.length === 0) return this.spots(ids);
     const within = ids.filter((id) => this.parents.get(id) === owner);
     if (within.length > 0) return this.spots(within);
-    const inFile = this.spots(ids).filter(({ path }) => new RegExp(`(?:^|/)${escapeText(owner)}(?:\\.|/)`, "i").test(path));
+    const inFile = this.spots(ids).filter(({ path }) =>
+      new RegExp(`(?:^|/)${escapeText(owner)}(?:\\.|/)`, "i").test(path),
+    );
     if (inFile.length > 0) return inFile;
     return /^(?:self|this|cls|app|module|exports)$/.test(owner) || ids.length === 1 ? this.spots(ids) : [];
   }
@@ -102,7 +112,11 @@ export class CiteIndex {
   spot(id: number): Spot {
     const chunk = this.chunkOf(id);
     const at = id - chunk.base;
-    return { path: chunk.path, line: chunk.numbers?.[at] ?? chunk.first + at, text: (chunk.lines[at] ?? "").slice(0, longestLine) };
+    return {
+      path: chunk.path,
+      line: chunk.numbers?.[at] ?? chunk.first + at,
+      text: (chunk.lines[at] ?? "").slice(0, longestLine),
+    };
   }
 
   /** The line of a file, if it was read. */
@@ -117,7 +131,11 @@ export class CiteIndex {
 
   /** Paths that a name means: whole, or a suffix of whole segments, with or without the ending. */
   pathsOf(said: string): string[] {
-    const wanted = said.replaceAll("\\", "/").replace(/^(?:\.\/)+/, "").replace(/\/+$/, "").normalize("NFC");
+    const wanted = said
+      .replaceAll("\\", "/")
+      .replace(/^(?:\.\/)+/, "")
+      .replace(/\/+$/, "")
+      .normalize("NFC");
     if (wanted === "" || wanted.startsWith("/") || wanted.split("/").includes("..")) return [];
     if (this.paths.has(wanted)) return [wanted];
     const candidates = this.byName.get(baseName(wanted).toLowerCase()) ?? [];
@@ -132,7 +150,10 @@ export class CiteIndex {
   }
 
   isFolder(said: string): boolean {
-    const wanted = said.replaceAll("\\", "/").replace(/^(?:\.\/)+/, "").replace(/\/*$/, "/");
+    const wanted = said
+      .replaceAll("\\", "/")
+      .replace(/^(?:\.\/)+/, "")
+      .replace(/\/*$/, "/");
     for (const path of this.paths) if (path.startsWith(wanted) || path.includes(`/${wanted}`)) return true;
     return false;
   }
@@ -156,12 +177,19 @@ export class CiteIndex {
       push(this.definitions, definition.name, id);
       const parent = open[open.length - 1]?.name;
       if (parent !== undefined) this.parents.set(id, parent.replace("()", ""));
-      if (definition.kind !== "value" && definition.kind !== "constant") open.push({ indent, name: definition.kind === "type" ? definition.name : `${definition.name}()` });
+      if (definition.kind !== "value" && definition.kind !== "constant")
+        open.push({ indent, name: definition.kind === "type" ? definition.name : `${definition.name}()` });
     });
   }
 
   private addOutline(path: string, symbols: readonly OutlineLine[]): void {
-    const chunk: Chunk = { path, lines: symbols.map(({ signature }) => signature), numbers: symbols.map(({ line }) => line), first: 1, base: this.nextBase() };
+    const chunk: Chunk = {
+      path,
+      lines: symbols.map(({ signature }) => signature),
+      numbers: symbols.map(({ line }) => line),
+      first: 1,
+      base: this.nextBase(),
+    };
     this.chunks.push(chunk);
     push(this.byPath, chunk.path, chunk);
     symbols.forEach(({ name, line, endLine }, i) => {
@@ -213,16 +241,23 @@ export class CiteIndex {
 }
 
 /** Builds the index once; resolveCitations may use it for any number of answers. */
-export function createCiteIndex(read: readonly ReadDocument[], outlines?: ReadonlyMap<string, { readonly symbols: readonly OutlineLine[] }>): CiteIndex {
+export function createCiteIndex(
+  read: readonly ReadDocument[],
+  outlines?: ReadonlyMap<string, { readonly symbols: readonly OutlineLine[] }>,
+): CiteIndex {
   return new CiteIndex(read, outlines);
 }
 
 const wordShape = /[\p{L}_$][\p{L}\p{N}_$]+/gu;
 /** Cheap first look: a line without any of these defines nothing. */
-const mayDefine = /[=({:]|\b(?:def|class|func|fn|function|const|let|var|type|struct|enum|interface|module|define|trait|end)\b/;
+const mayDefine =
+  /[=({:]|\b(?:def|class|func|fn|function|const|let|var|type|struct|enum|interface|module|define|trait|end)\b/;
 
 function squeeze(text: string): string {
-  return text.replace(/\s+/g, "").replace(/["`]/g, "'").replace(/[;,]+$/, "");
+  return text
+    .replace(/\s+/g, "")
+    .replace(/["`]/g, "'")
+    .replace(/[;,]+$/, "");
 }
 
 export function baseName(path: string): string {

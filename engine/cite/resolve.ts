@@ -7,7 +7,7 @@
 import { CiteIndex, type Spot } from "./cite-index.ts";
 import { findMentions, looksLikeSymbol, type Mention } from "./mentions.ts";
 import { bestAlignment } from "./snippets.ts";
-import type { Anchor, Citation, CiteOptions, Cited, Place, ReadDocument } from "./types.ts";
+import type { Anchor, Citation, Cited, CiteOptions, Place, ReadDocument } from "./types.ts";
 
 /** What fits in more places than this cites none of them. */
 const mostChoices = 8;
@@ -41,7 +41,11 @@ interface Context {
 }
 
 /** @param read the index of what was read (createCiteIndex), or the documents themselves */
-export function resolveCitations(answer: string, read: CiteIndex | readonly ReadDocument[], options: CiteOptions = {}): Cited {
+export function resolveCitations(
+  answer: string,
+  read: CiteIndex | readonly ReadDocument[],
+  options: CiteOptions = {},
+): Cited {
   const index = read instanceof CiteIndex ? read : new CiteIndex(read);
   const mentions = findMentions(answer, index.oddPaths);
   const context: Context = { index, mass: options.pageMass ?? new Map(), sentences: new Map(), paragraphs: new Map() };
@@ -60,7 +64,8 @@ export function resolveCitations(answer: string, read: CiteIndex | readonly Read
   }
   const bySentence = new Map<number, Resolution[]>();
   for (const one of resolved) {
-    if (one.verified && one.spots.length > 0) bySentence.set(one.mention.sentence, [...(bySentence.get(one.mention.sentence) ?? []), one]);
+    if (one.verified && one.spots.length > 0)
+      bySentence.set(one.mention.sentence, [...(bySentence.get(one.mention.sentence) ?? []), one]);
   }
   for (const [mention, found] of paths) {
     const resolution = resolvePath(mention, found, bySentence.get(mention.sentence) ?? [], context);
@@ -71,7 +76,10 @@ export function resolveCitations(answer: string, read: CiteIndex | readonly Read
 }
 
 function note(context: Context, mention: Mention, path: string): void {
-  for (const [map, key] of [[context.sentences, mention.sentence], [context.paragraphs, mention.paragraph]] as const) {
+  for (const [map, key] of [
+    [context.sentences, mention.sentence],
+    [context.paragraphs, mention.paragraph],
+  ] as const) {
     const known = map.get(key) ?? new Set<string>();
     known.add(path);
     map.set(key, known);
@@ -85,7 +93,10 @@ function resolveText(mention: Mention, context: Context): Resolution | undefined
   const spots = context.index.linesWith(mention.said);
   if (spots === undefined || (quote && spots.length === 0)) return undefined;
   const significant = mention.said.replace(/[^\p{L}\p{N}_]/gu, "").length >= 4;
-  if (spots.length === 0) return significant && mention.presented ? { mention, spots: [], clear: false, claimed: true, verified: false } : undefined;
+  if (spots.length === 0)
+    return significant && mention.presented
+      ? { mention, spots: [], clear: false, claimed: true, verified: false }
+      : undefined;
   return significant ? rankSpots(mention, spots, context, true) : undefined;
 }
 
@@ -93,7 +104,8 @@ function resolveSymbol(mention: Mention, context: Context): Resolution | undefin
   const { index } = context;
   const bare = mention.said.split(/\.|::|->|#/).pop() ?? mention.said;
   const near = context.sentences.get(mention.sentence) ?? new Set();
-  if ((commonNames.has(mention.said.toLowerCase()) || mention.said.length < 3) && !(mention.presented && near.size > 0)) return undefined;
+  if ((commonNames.has(mention.said.toLowerCase()) || mention.said.length < 3) && !(mention.presented && near.size > 0))
+    return undefined;
   const definitions = index.definitionsOf(mention.said);
   const common = commonNames.has(bare.toLowerCase());
   const fitting = common && near.size > 0 ? definitions.filter(({ path }) => near.has(path)) : definitions;
@@ -115,7 +127,9 @@ function resolveSymbol(mention: Mention, context: Context): Resolution | undefin
 function resolveBlock(mention: Mention, context: Context): Resolution | undefined {
   const found = bestAlignment(mention.said.split(/\r?\n/), context.index, (path) => nearness(path, mention, context));
   if (found === undefined) {
-    const shown = /^(?:sh|bash|shell|console|zsh|powershell|text|txt|plaintext|output|diff|mermaid)\b/i.test(mention.language ?? "");
+    const shown = /^(?:sh|bash|shell|console|zsh|powershell|text|txt|plaintext|output|diff|mermaid)\b/i.test(
+      mention.language ?? "",
+    );
     const code = /[\p{L}\p{N}_]{3,}/u.test(mention.said);
     return shown || !code ? undefined : { mention, spots: [], clear: false, claimed: true, verified: false };
   }
@@ -124,7 +138,12 @@ function resolveBlock(mention: Mention, context: Context): Resolution | undefine
   return { mention, spots, clear: places.length === 1, claimed: true, verified: whole };
 }
 
-function resolvePath(mention: Mention, found: readonly string[], inSentence: readonly Resolution[], context: Context): Resolution | undefined {
+function resolvePath(
+  mention: Mention,
+  found: readonly string[],
+  inSentence: readonly Resolution[],
+  context: Context,
+): Resolution | undefined {
   const { index } = context;
   if (found.length === 0) {
     if (!mention.presented || index.isFolder(mention.said)) return undefined;
@@ -143,28 +162,46 @@ function resolvePath(mention: Mention, found: readonly string[], inSentence: rea
   }
   const path = ordered[0] ?? "";
   const clear = found.length === 1 || (scorePath(path) >= 10 && scorePath(ordered[1] ?? "") < 10);
-  const here = inSentence.flatMap(({ mention: other, spots }) => spots.filter(({ spot }) => spot.path === path).slice(0, 1).map((place) => ({ ...place, other })));
+  const here = inSentence.flatMap(({ mention: other, spots }) =>
+    spots
+      .filter(({ spot }) => spot.path === path)
+      .slice(0, 1)
+      .map((place) => ({ ...place, other })),
+  );
   const given = mention.line === undefined ? undefined : index.lineOf(path, mention.line);
   const first = here.sort((a, b) => distance(a.other, mention) - distance(b.other, mention))[0];
   const others = ordered.slice(1).map((other) => ({ spot: wholeFile(other) }));
   if (mention.line === undefined) {
-    const main = first === undefined ? { spot: wholeFile(path) } : { spot: first.spot, ...(first.endLine === undefined ? {} : { endLine: first.endLine }) };
+    const main =
+      first === undefined
+        ? { spot: wholeFile(path) }
+        : { spot: first.spot, ...(first.endLine === undefined ? {} : { endLine: first.endLine }) };
     return { mention, spots: [main, ...others], clear, claimed: true, verified: true };
   }
   // A line number is believed where nothing named in the sentence speaks against it.
-  const speaks = given !== undefined && (here.length === 0 || here.some(({ other, spot }) => spot.line === given.line || given.text.includes(other.said)) || isWithin(mention, here));
+  const speaks =
+    given !== undefined &&
+    (here.length === 0 ||
+      here.some(({ other, spot }) => spot.line === given.line || given.text.includes(other.said)) ||
+      isWithin(mention, here));
   if (speaks && given !== undefined) {
-    const last = mention.endLine !== undefined && index.lineOf(path, mention.endLine) !== undefined ? { endLine: mention.endLine } : {};
+    const last =
+      mention.endLine !== undefined && index.lineOf(path, mention.endLine) !== undefined
+        ? { endLine: mention.endLine }
+        : {};
     return { mention, spots: [{ spot: given, ...last }, ...others], clear, claimed: true, verified: true };
   }
-  if (first !== undefined) return { mention, spots: [{ spot: first.spot }, ...others], clear, claimed: true, verified: true };
+  if (first !== undefined)
+    return { mention, spots: [{ spot: first.spot }, ...others], clear, claimed: true, verified: true };
   return { mention, spots: [{ spot: wholeFile(path) }, ...others], clear, claimed: true, verified: false };
 }
 
 /** A range of lines that holds what the sentence names. */
 function isWithin(mention: Mention, here: readonly { spot: Spot }[]): boolean {
   const { line, endLine } = mention;
-  return line !== undefined && endLine !== undefined && here.some(({ spot }) => spot.line >= line && spot.line <= endLine);
+  return (
+    line !== undefined && endLine !== undefined && here.some(({ spot }) => spot.line >= line && spot.line <= endLine)
+  );
 }
 
 function wholeFile(path: string): Spot {
@@ -184,9 +221,25 @@ function nearness(path: string, mention: Mention, context: Context): number {
 }
 
 /** Orders places; the first is clear where it is the only one, or the only one that the text around it names. */
-function rankSpots(mention: Mention, spots: readonly Spot[], context: Context, verified: boolean): Resolution | undefined {
-  const scored = spots.map((spot) => ({ spot, near: nearness(spot.path, mention, context), mass: context.mass.get(spot.path) ?? 0, test: isTest(spot.path) ? 1 : 0 }));
-  scored.sort((a, b) => b.near - a.near || a.test - b.test || b.mass - a.mass || (a.spot.path < b.spot.path ? -1 : a.spot.path > b.spot.path ? 1 : a.spot.line - b.spot.line));
+function rankSpots(
+  mention: Mention,
+  spots: readonly Spot[],
+  context: Context,
+  verified: boolean,
+): Resolution | undefined {
+  const scored = spots.map((spot) => ({
+    spot,
+    near: nearness(spot.path, mention, context),
+    mass: context.mass.get(spot.path) ?? 0,
+    test: isTest(spot.path) ? 1 : 0,
+  }));
+  scored.sort(
+    (a, b) =>
+      b.near - a.near ||
+      a.test - b.test ||
+      b.mass - a.mass ||
+      (a.spot.path < b.spot.path ? -1 : a.spot.path > b.spot.path ? 1 : a.spot.line - b.spot.line),
+  );
   const best = scored[0];
   if (best === undefined) return undefined;
   const equal = scored.filter(({ near }) => near === best.near);
@@ -211,7 +264,8 @@ function number(answer: string, resolved: readonly Resolution[]): Cited {
     const anchor: Anchor = { start: mention.start, end: mention.end };
     const main = spots[0];
     const numbered = main !== undefined && verified;
-    const key = main === undefined ? `? ${mention.said}` : `${verified} ${main.spot.line} ${main.endLine ?? 0} ${main.spot.path}`;
+    const key =
+      main === undefined ? `? ${mention.said}` : `${verified} ${main.spot.line} ${main.endLine ?? 0} ${main.spot.path}`;
     let citation = byPlace.get(key);
     if (citation === undefined) {
       const choices: Place[] = clear ? [] : spots.map(({ spot }) => ({ path: spot.path, line: spot.line }));

@@ -171,21 +171,26 @@ function scoreBlock(
   const sums = weighted.map(() => 0);
   const assigned = weighted.map(() => 0);
   const byLine = new Map<number, number>();
+  let closest = 0;
   for (const line of hitLines) {
     const text = lines[line - 1] ?? "";
     const lower = text.toLowerCase();
     let lineScore = 0;
+    let together = 0;
     const valueGains = wants.value ? assignedGains(text, weighted) : noGains;
     weighted.forEach(({ term, weight }, i) => {
       const match = matchTerm(term, lower, text);
       if (match === 0) return;
       sums[i] = (sums[i] ?? 0) + match;
       lineScore += match * weight;
+      if (match >= 1) together++;
       const gain = Math.max(lineGain(term, lower, wants), valueGains.get(term) ?? 0);
       assigned[i] = Math.max(assigned[i] ?? 0, gain);
       lineScore += gain * weight;
     });
-    byLine.set(line, lineScore);
+    // Several words of the question in one line say more than the same words far apart.
+    if (together > 1) closest = Math.max(closest, lineScore * (1 - 1 / together));
+    byLine.set(line, lineScore * (1 + 0.35 * Math.max(0, together - 1)));
   }
   let score = 0;
   let matched = 0;
@@ -209,7 +214,7 @@ function scoreBlock(
     score += weight * (tf / (tf + 0.8 * longer) + named + (assigned[i] ?? 0));
     why.push({ text: named >= 2 ? `defines ${term.said}` : term.said, weight });
   });
-  score = (score * (0.4 + 0.6 * (total === 0 ? 0 : matched / total)) + paths.bonus) * paths.factor;
+  score = ((score + 0.3 * closest) * (0.4 + 0.6 * (total === 0 ? 0 : matched / total)) + paths.bonus) * paths.factor;
   const said = why.sort((a, b) => b.weight - a.weight || (a.text < b.text ? -1 : 1)).map(({ text }) => text);
   if (paths.why.length > 0) said.push(`path has ${paths.why.join(", ")}`);
   const make = (start: number, end: number, part: number, focus: number): Candidate => ({

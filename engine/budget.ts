@@ -28,8 +28,11 @@ export interface Budget {
   reason: string;
 }
 
-/** Look-ups may add this share of the token budget (DESIGN §4.6). */
+/** Look-ups may add this share of the token budget (DESIGN §4.6), */
 const lookUpShare = 0.2;
+/** but no more than can be read in this time, since every question waits for them; and a little always. */
+const lookUpSeconds = 20;
+const leastLookUp = 1024;
 /** Question, template and outline rounding. */
 const questionTokens = 1024;
 /** Longest reading that `auto` accepts. */
@@ -54,7 +57,12 @@ export function chooseBudget(input: BudgetInput): Budget {
       perBudget,
   );
   const byContext = Math.floor((input.context - questionTokens - input.maxTokens) / perBudget);
-  const lookUp = (tokens: number): number => Math.floor(tokens * lookUpShare);
+  const lookUp = (tokens: number): number => {
+    const most = Math.floor(tokens * lookUpShare);
+    const before = input.readingSeconds(tokens);
+    const inTime = tokensWithin(lookUpSeconds, most, (added) => input.readingSeconds(tokens + added) - before);
+    return Math.min(most, Math.max(leastLookUp, inTime));
+  };
 
   if (input.requested !== "auto") {
     const tokens = input.requested;

@@ -55,7 +55,9 @@ export async function answerQuestion(
   events.stage({ id, stage: "looking up" });
   const found = await lookUpFor(input, signal);
   const regions = await renderRegions(found.regions, model, input.lookUpTokens, signal);
-  const tail = await questionTokens(params.question, regions, model, signal);
+  const preface = explainMissing(params.question, found.namedFiles, found.missing);
+  const text = renderQuestion(params.question, regions.map((region) => region.text), found.missing);
+  const tail = await questionTokens(text, model, signal);
   const tailBegan = input.now();
   await memory.appendTail(tail, signal, (done, total) => {
     const tokensPerSecond = done / Math.max((input.now() - tailBegan) / 1000, 1e-3);
@@ -73,6 +75,7 @@ export async function answerQuestion(
 
   // score, select, attend, sample
   events.stage({ id, stage: "answering" });
+  if (preface !== "") events.text({ id, text: `${preface}\n\n` });
   const generated = await generate(input, signal, events);
 
   // cite
@@ -83,7 +86,7 @@ export async function answerQuestion(
   return {
     question: params.question,
     model: model.name,
-    preface: explainMissing(params.question, found.namedFiles, found.missing),
+    preface,
     answer,
     marked: cited.marked,
     stop: generated.result.stop,
@@ -148,16 +151,7 @@ async function renderRegions(
   return rendered.reverse();
 }
 
-async function questionTokens(
-  question: string,
-  regions: readonly RenderedRegion[],
-  model: OpenModel,
-  signal: AbortSignal,
-): Promise<Int32Array> {
-  const text = renderQuestion(
-    question,
-    regions.map((region) => region.text),
-  );
+async function questionTokens(text: string, model: OpenModel, signal: AbortSignal): Promise<Int32Array> {
   const [encoded] = await model.encoder.encodeAll([text], signal);
   return Int32Array.from([...(encoded ?? []), ...model.chat.afterQuestion]);
 }

@@ -171,7 +171,7 @@ export interface AskStats {
 export interface AskResult {
   question: string;
   model: string;
-  /** What is said before the answer, e.g. that a named file is not in memory. Empty: nothing. */
+  /** What is said first, e.g. that a named file is not in memory; streamed before the answer. Empty: nothing. */
   preface: string;
   answer: string;
   /** The answer with [n] markers after what is cited. */

@@ -12,6 +12,9 @@ export const systemPrompt =
 /** Stands between the template's user header and the first document. */
 export const documentsHeading = "Files of the repository:\n\n";
 
+/** Names that are said to be missing, at most. */
+const mostMissing = 4;
+
 export interface ShownRegion {
   path: string;
   startLine: number;

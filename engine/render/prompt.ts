@@ -31,9 +31,15 @@ export function renderRegion(region: ShownRegion, language: string): string {
   return `File: ${shownPath(region.path)} (lines ${region.startLine} to ${region.endLine})\n${fence}${language}\n${inside}${body}${fence}\n\n`;
 }
 
-/** What follows the documents: regions added for the question, then the question. */
-export function renderQuestion(question: string, regions: readonly string[]): string {
+/**
+ * What follows the documents: regions added for the question, what a search of the whole repository did not find, and the
+ * question. Told of nothing, a small model invents what it is asked for, every time.
+ */
+export function renderQuestion(question: string, regions: readonly string[], missing: readonly string[]): string {
   const added =
     regions.length === 0 ? "" : `More of the repository, looked up for this question:\n\n${regions.join("")}`;
-  return `${added}Question: ${question.trim()}`;
+  const names = missing.slice(0, mostMissing).map((name) => `\`${name.replace(/[`\s]+/g, " ").slice(0, 80)}\``);
+  const verb = names.length === 1 ? "does" : "do";
+  const absent = names.length === 0 ? "" : `Note: ${names.join(", ")} ${verb} not occur anywhere in the repository.\n`;
+  return `${added}${absent}Question: ${question.trim()}`;
 }

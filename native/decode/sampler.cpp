@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "native/core/error.h"
@@ -30,7 +31,7 @@ int32_t best(const std::vector<float>& logits) {
 Sampler::Sampler(const Sampling& options) : options_(options), random_(options.seed) {
   check("temperature", options.temperature, 0, 10);
   check("topK", static_cast<double>(options.top_k), 0, 1 << 24);
-  check("topP", options.top_p, 1e-6, 1);
+  check("topP", options.top_p, std::numeric_limits<float>::min(), 1);
   check("minP", options.min_p, 0, 1);
   check("repeatPenalty", options.repeat_penalty, 0.1, 10);
 }

@@ -75,6 +75,9 @@ export class BlockFinder {
   private overComment(line: number): number {
     let at = line;
     while (at < this.lines.length && at - line < 60 && decoration.test(this.lines[at - 1] ?? "")) at++;
+    // A closed comment may be followed by one empty line.
+    if (at > line && (this.lines[at - 1] ?? "").trim() === "" && definitionOfLine(this.lines[at] ?? "") !== undefined)
+      at++;
     return (this.lines[at - 1] ?? "").trim() === "" || at - line >= 60 ? line : at;
   }
 
@@ -144,6 +147,7 @@ export class BlockFinder {
   private withComment(line: number, end: number): { start: number; end: number } {
     let start = line;
     const indent = indentOf(this.lines[line - 1] ?? "");
+    if ((this.lines[line - 2] ?? "x").trim() === "" && /^\s*\*\/\s*$/.test(this.lines[line - 3] ?? "")) start--;
     while (start > 1 && line - start < 40) {
       const above = this.lines[start - 2] ?? "";
       if (!decoration.test(above) || indentOf(above) < indent) break;

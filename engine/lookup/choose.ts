@@ -17,7 +17,7 @@ const joinedWithin = 3;
 const mostRegions = 40;
 
 /** How a region is put before the question: its path and lines, the definition that it lies in, its text. */
-export function renderRegion(region: Region): string {
+function renderRegion(region: Region): string {
   const within = region.signature === undefined ? "" : `\n${region.signature.text}\n…`;
   return `${region.path}, lines ${region.startLine}-${region.endLine}:${within}\n${region.text}\n`;
 }

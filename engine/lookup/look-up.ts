@@ -14,6 +14,7 @@ import { type Candidate, matchTerm, rankBlocks, scoreFile, type Weighted, weighT
 import { Reader } from "./reader.ts";
 import { type Found, type Hit, searchFiles } from "./search.ts";
 import {
+  calledLines,
   choosePlaces,
   closeOf,
   constantLines,
@@ -123,7 +124,7 @@ async function missingSymbols(
     for (const lines of hits.values()) {
       for (const { text } of lines) {
         const lower = text.toLowerCase();
-        for (const term of left) if (matchTerm(term, lower, text) > 0) left.delete(term);
+        for (const term of left) if (matchTerm(term, lower, text) >= 1) left.delete(term);
       }
       if (left.size === 0) break;
     }
@@ -140,14 +141,12 @@ async function missingSymbols(
   const absent = unseen(first, again.hits).filter(
     ({ forms }) => !request.files.some(({ path }) => path.toLowerCase().includes(forms[0] ?? "\n")),
   );
-  // `a.b` as a whole may be written otherwise: it is missing where its last part is.
-  return absent
-    .filter(
-      ({ said }) =>
-        !/\.|::|->|#/.test(said) ||
-        absent.some((other) => other !== undefined && said.endsWith(other.said) && other.said !== said),
-    )
-    .map(({ said }) => said);
+  // `a.b` as a whole may be written otherwise: it is missing where its last part is, and stands for its parts.
+  const names = absent.map(({ said }) => said);
+  const parts = new Map(names.map((said) => [said, said.split(/\.|::|->|#/)]));
+  const partsOf = (said: string): string[] => parts.get(said) ?? [];
+  const missing = names.filter((said) => partsOf(said).length === 1 || names.includes(partsOf(said).at(-1) ?? ""));
+  return missing.filter((said) => !missing.some((other) => other !== said && partsOf(other).includes(said)));
 }
 
 /** The beginning of a named file that nothing else of the question leads into, and whole small ones. */
@@ -203,6 +202,23 @@ async function secondHop(
         focus: line,
         signature: 0,
         score: region.score * 0.6,
+        why,
+      });
+    }
+    const ownBlocks = reader.blocks(region.path, own, request.outlines.get(region.path)?.symbols);
+    for (const line of calledLines(region, own)) {
+      const block = ownBlocks.at(line);
+      const key = `${region.path}:${block.start}`;
+      if (candidates.has(key)) continue;
+      const why = [`${region.path} uses ${block.name}`];
+      const end = Math.min(block.end, block.start + 60);
+      candidates.set(key, {
+        path: region.path,
+        start: block.start,
+        end,
+        focus: line,
+        signature: block.signature,
+        score: (region.score * 0.3) / (1 + rank),
         why,
       });
     }

@@ -92,12 +92,14 @@ export function parseQuestion(question: string): Asked {
   }
 
   for (const match of rest.matchAll(/[^\s\u0000,;!?()[\]{}<>"“”`]+(?:\(\))?/gu)) {
-    const piece = match[0].replace(/^[.'’:]+(?=[\p{L}\p{N}_@])|['’:.…]+$/gu, (edge) =>
-      /^\.$/.test(edge) && match.index === 0 ? "" : edge.startsWith(".") && match[0].startsWith(edge) ? "." : "",
-    );
-    if (piece === "" || piece === ".") continue;
+    const piece = match[0].replace(/^['’:]+|^\.+(?![\p{L}/.])|['’:.…]+$/gu, "");
+    if (piece === "") continue;
     const bare = piece.replace(/'s$|’s$/u, "");
-    if (endsLikeFile.test(bare) && !productName.test(bare)) {
+    if (productName.test(bare)) {
+      addWords(bare.replace(/\..*$/, ""), 1);
+      continue;
+    }
+    if (endsLikeFile.test(bare.replace(/[:#]L?\d+(?:[-:]L?\d+)?$/, ""))) {
       paths.set(bare, { said: bare, certain: true });
       continue;
     }
@@ -128,6 +130,12 @@ export function parseQuestion(question: string): Asked {
     }
   }
 
+  for (const match of text.matchAll(
+    /(?<!\b(?:which|what)\s)\b(?:does|do|calls?|uses?|invokes?|function|method|class|named|called)\s([\p{L}_$][\p{L}\p{N}_$]{2,})\b/giu,
+  )) {
+    const word = match[1] ?? "";
+    if (!isStopWord(word) && !isFaintWord(word)) addSymbol(word, 1.2);
+  }
   for (const [phrase, forms] of meant) if (phrase.test(text)) add(forms[0] ?? "", "word", forms, 0.5);
   const byDefault = terms.get("w:default");
   if (byDefault !== undefined) byDefault.weight = Math.max(byDefault.weight, 0.6);

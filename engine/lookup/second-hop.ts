@@ -137,6 +137,29 @@ export function constantLines(
   return found;
 }
 
+/** Lines of the same file that define functions which the region calls, in the order of the calls; at most 3. */
+export function calledLines(
+  region: { startLine: number; endLine: number; text: string },
+  lines: readonly string[],
+): number[] {
+  const called = new Map(
+    [...region.text.matchAll(/([\p{L}_$][\p{L}\p{N}_$]{2,})\(/gu)]
+      .reverse()
+      .map((match) => [match[1] ?? "", match.index]),
+  );
+  const found: { line: number; order: number }[] = [];
+  for (const [i, text] of lines.entries()) {
+    if (i + 1 >= region.startLine && i + 1 <= region.endLine) continue;
+    const definition = /[({=:]/.test(text) ? definitionOfLine(text) : undefined;
+    const order = definition === undefined || definition.kind === "value" ? undefined : called.get(definition.name);
+    if (order !== undefined) found.push({ line: i + 1, order });
+  }
+  return found
+    .sort((a, b) => a.order - b.order || a.line - b.line)
+    .slice(0, 3)
+    .map(({ line }) => line);
+}
+
 /** Last line of a value that begins on a line and may go on to the closing bracket; at most 12 lines on. */
 export function closeOf(lines: readonly string[], line: number): number {
   if (!/[([{]\s*$/.test(lines[line - 1] ?? "")) return line;

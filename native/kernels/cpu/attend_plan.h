@@ -24,9 +24,9 @@ struct AttendPlan {
   int64_t blocks = 0;       // key blocks of the longest list
   int64_t longest = 0;      // pages of the longest list
   // In the workspace.
-  float* state = nullptr;         // [T, H, 2]             maximum and sum of a row
-  float* part_states = nullptr;   // [T, H, parts, D + 2]  maximum, sum, Σ p·v; when split
-  float* page_sums = nullptr;     // [H, longest]          Σ p over a page, relative to its block's maximum; for page mass
+  float* state = nullptr;        // [T, H, 2]             maximum and sum of a row
+  float* part_states = nullptr;  // [T, H, parts, D + 2]  maximum, sum, Σ p·v; when split
+  float* page_sums = nullptr;  // [H, longest]          Σ p over a page, relative to its block's maximum; for page mass
   float* block_maxima = nullptr;  // [H, blocks]           the running maximum when the block was added; for page mass
   int64_t workspace = 0;          // floats of it
 };

@@ -28,6 +28,7 @@ constexpr Ops kAvx2 = [] {
   ops.norm = avx2::norm;
   ops.quantize = avx2::quantize;
   ops.matmul = avx2::matmul;
+  ops.score = avx2::score;
   ops.attend = avx2::attend;
   ops.swiglu = avx2::swiglu;
   return ops;
@@ -39,6 +40,7 @@ constexpr Ops kAvx512 = [] {
   ops.norm = avx512::norm;
   ops.quantize = avx512::quantize;
   ops.matmul = avx512::matmul;
+  ops.score = avx512::score;
   ops.attend = avx512::attend;
   ops.swiglu = avx512::swiglu;
   return ops;

@@ -1,6 +1,7 @@
 // resolve.test.ts — what of an answer becomes a citation, where it leads, and what is marked.
 
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { describe, it } from "mocha";
 import { createCiteIndex } from "../../../engine/cite/cite-index.ts";
 import { resolveCitations } from "../../../engine/cite/resolve.ts";
@@ -229,6 +230,52 @@ describe("hostile answers", () => {
 
   it("takes no links from URLs", () => {
     assert.deepEqual(cites("https://example.org/blob/src/sessions.py and command:src/sessions.py"), []);
+  });
+
+  it("whatever the answer: only read paths, lines that stand there, and no text lost", () => {
+    const pieces = fc.constantFrom(
+      "src/sessions.py",
+      "utils.py:5",
+      "`rewind_body`",
+      "`get_netrc_auth(url)`",
+      "../",
+      "\n\n",
+      "```",
+      "`",
+      " line 3 of ",
+      "#L9",
+      "](",
+      "[x](",
+      ")",
+      ". ",
+      "Session.close",
+      "\0",
+      '"',
+      "<b>",
+      "command:",
+      "https://",
+      "übersicht.md",
+      "999999999999",
+      "\r\n",
+      "def ",
+      "(",
+      "constructor",
+      "__proto__",
+    );
+    fc.assert(
+      fc.property(fc.array(fc.oneof(pieces, fc.string({ maxLength: 6 })), { maxLength: 40 }), (parts) => {
+        const answer = parts.join("");
+        const { citations, marked } = resolveCitations(answer, index);
+        for (const { path, line, text, verified, mentions } of citations) {
+          assert.ok(path === "" ? !verified : index.paths.has(path));
+          if (verified && line > 0) assert.equal(index.lineOf(path, line)?.text, text);
+          for (const { start, end } of mentions) assert.ok(start >= 0 && start < end && end <= answer.length);
+        }
+        const kept = marked.replace(/[ \n]\[(?:\d+|\?)\]/g, "");
+        assert.equal(kept.length <= answer.length && marked.length >= answer.length, true);
+      }),
+      { numRuns: 400 },
+    );
   });
 
   it("answers for 10 MB in bounded time and keeps all its text", () => {

@@ -198,6 +198,7 @@ export function toSelection(settings: EngineSettings): Selection {
     recentPages: 4,
     denseLayers,
     force: false,
+    observe: false,
   };
 }
 

@@ -96,6 +96,8 @@ export interface Selection {
   denseLayers: number;
   /** Runs score and select even where every page fits the budget. For tests. */
   force: boolean;
+  /** Chooses pages but attends to all, and measures what the chosen ones would have captured. For benches. */
+  observe: boolean;
 }
 
 export interface GenerateOptions {
@@ -121,6 +123,8 @@ export interface GenerateResult {
   pagesAttended: number;
   /** Pages that dense attention would have attended to. */
   pagesTotal: number;
+  /** With `observe`: share of the attention probability on the chosen pages, mean over query heads, layers and steps. */
+  capturedMass: number;
   /** [pages of the memory, in order of the list], or null. */
   pageMass: Float32Array | null;
   /** With `forced`: natural-log probability of each token; else empty. */

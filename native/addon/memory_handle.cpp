@@ -50,6 +50,7 @@ GenerateOptions generate_options_of(const Napi::Object& object) {
   options.selection.recent_pages = integer_of(selection, "recentPages", 0, kMaxCount);
   options.selection.dense_layers = integer_of(selection, "denseLayers", 0, kMaxCount);
   options.selection.force = bool_of(selection, "force");
+  options.selection.observe = bool_of(selection, "observe");
   options.stop_tokens = integer_list_of(object, "stopTokens");
   options.page_mass = bool_of(object, "pageMass");
   if (object.Has("forced") && !object.Get("forced").IsUndefined())
@@ -68,6 +69,9 @@ Napi::Value to_js(Napi::Env env, const GenerateResult& result) {
   object.Set("pagesSelected", static_cast<double>(result.counts.selected));
   object.Set("pagesAttended", static_cast<double>(result.counts.attended));
   object.Set("pagesTotal", static_cast<double>(result.counts.total));
+  const double captured =
+      result.counts.observed > 0 ? result.counts.captured / static_cast<double>(result.counts.observed) : 0;
+  object.Set("capturedMass", captured);
   object.Set("pageMass", result.page_mass.empty() ? env.Null() : to_js_floats(env, result.page_mass).As<Napi::Value>());
   object.Set("logProbabilities", to_js_floats(env, result.log_probabilities));
   object.Set("logits", result.logits.empty() ? env.Null() : to_js_floats(env, result.logits).As<Napi::Value>());

@@ -253,21 +253,10 @@ void Forward::attend_selected(const Memory& memory, int64_t layer, const Run& ru
   ops_.select(select, run);
 
   // attend
-  grow(chosen_slots_, lists * budget);
-  grow(chosen_counts_, lists * budget);
-  lists_.clear();
+  const int64_t longest = make_lists(list, lists, budget, selection);
   for (int64_t i = 0; i < lists; ++i) {
-    const int32_t* const chosen = chosen_.data() + i * budget;
-    int32_t* const slots = chosen_slots_.data() + i * budget;
-    int32_t* const counts = chosen_counts_.data() + i * budget;
-    const int64_t n = chosen_count_[static_cast<size_t>(i)];
-    for (int64_t j = 0; j < n; ++j) {
-      slots[j] = list.slot[chosen[j]];
-      counts[j] = list.count[chosen[j]];
-    }
-    lists_.push_back({slots, counts, n});
-    attention.counts->selected += n;
-    attention.counts->attended += n;
+    attention.counts->selected += chosen_count_[static_cast<size_t>(i)];
+    attention.counts->attended += lists_[static_cast<size_t>(i)].pages;
   }
   AttendArgs args;
   args.stride = g.q_columns() + 2 * g.kv_columns();
@@ -280,19 +269,47 @@ void Forward::attend_selected(const Memory& memory, int64_t layer, const Run& ru
   args.lists = lists_.data();
   args.list_count = lists;
   args.split = true;
-  if (attention.page_mass != nullptr) {
-    grow(list_mass_, lists * budget);
+  if (attention.page_mass != nullptr || selection.observe) {
+    grow(list_mass_, lists * longest);
     args.page_mass = list_mass_.data();
-    args.mass_stride = budget;
+    args.mass_stride = longest;
   }
   grow(attend_workspace_, attend_workspace(args, pool_.threads()));
   args.workspace = attend_workspace_.data();
   ops_.attend(args, run);
-  if (attention.page_mass != nullptr)
-    for (int64_t i = 0; i < lists; ++i)
-      for (int64_t j = 0; j < lists_[static_cast<size_t>(i)].pages; ++j)
-        (*attention.page_mass)[static_cast<size_t>(chosen_[static_cast<size_t>(i * budget + j)])] +=
-            list_mass_[static_cast<size_t>(i * budget + j)];
+  if (args.page_mass == nullptr) return;
+  for (int64_t i = 0; i < lists; ++i) {
+    const float* const mass = list_mass_.data() + i * longest;
+    const int32_t* const chosen = chosen_.data() + i * budget;
+    for (int64_t j = 0; j < chosen_count_[static_cast<size_t>(i)]; ++j) {
+      const float of_page = mass[selection.observe ? chosen[j] : j];
+      attention.counts->captured += selection.observe ? of_page : 0;
+      if (attention.page_mass != nullptr) (*attention.page_mass)[static_cast<size_t>(chosen[j])] += of_page;
+    }
+  }
+  if (selection.observe) attention.counts->observed += g.heads;
+}
+
+int64_t Forward::make_lists(const PageList& list, int64_t lists, int64_t budget, const Selection& selection) {
+  lists_.clear();
+  if (selection.observe) {
+    lists_.assign(static_cast<size_t>(lists), list);
+    return list.pages;
+  }
+  grow(chosen_slots_, lists * budget);
+  grow(chosen_counts_, lists * budget);
+  for (int64_t i = 0; i < lists; ++i) {
+    const int32_t* const chosen = chosen_.data() + i * budget;
+    int32_t* const slots = chosen_slots_.data() + i * budget;
+    int32_t* const counts = chosen_counts_.data() + i * budget;
+    const int64_t n = chosen_count_[static_cast<size_t>(i)];
+    for (int64_t j = 0; j < n; ++j) {
+      slots[j] = list.slot[chosen[j]];
+      counts[j] = list.count[chosen[j]];
+    }
+    lists_.push_back({slots, counts, n});
+  }
+  return budget;
 }
 
 void Forward::close_page(const Memory& memory) {

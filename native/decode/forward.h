@@ -24,6 +24,7 @@ struct Selection {
   int64_t recent_pages = 4;
   int64_t dense_layers = 0;  // first layers that stay dense
   bool force = false;        // score and select even where every page fits the budget
+  bool observe = false;      // choose pages, but attend to all, and measure what the chosen ones would have captured
 };
 
 // Head's pages over all layers, lists and steps.
@@ -32,6 +33,8 @@ struct PageCounts {
   int64_t selected = 0;  // chosen by select
   int64_t attended = 0;  // keys and values read, dense layers included
   int64_t total = 0;     // what dense attention would have read
+  double captured = 0;   // attention probability on chosen pages, summed over `observed` (only with Selection::observe)
+  int64_t observed = 0;  // query heads × layers × steps
 };
 
 class Forward {
@@ -65,6 +68,8 @@ class Forward {
               const Attention& attention);
   bool selects(const Memory& memory, int64_t layer, const Selection& selection) const;
   void attend_selected(const Memory& memory, int64_t layer, const Run& run, const Attention& attention);
+  // Makes lists_ of chosen pages, or of all pages where selection only observes. Returns the longest list's pages.
+  int64_t make_lists(const PageList& list, int64_t lists, int64_t budget, const Selection& selection);
   void project(const std::vector<float>& hidden, int64_t tokens, const Run& run, float* logits);
   void reserve(int64_t tokens);
   QuantRows quant_rows(int64_t first, int64_t tokens, int64_t columns);

@@ -20,6 +20,7 @@ const dense: Selection = {
   recentPages: 4,
   denseLayers: 0,
   force: false,
+  observe: false,
 };
 
 function options(change: Partial<GenerateOptions> = {}): GenerateOptions {
@@ -225,6 +226,21 @@ describe("the native addon", () => {
       const result = await memory.generate(options({ maxTokens: 1, selection }), quiet);
       const { layers, heads } = fileOf("llama").geometry;
       assert.equal(result.pagesSelected, layers * heads * 10);
+    });
+
+    it("observed captures all of the attention with every page and less with few, and changes nothing", async () => {
+      const model = await openTiny("llama");
+      const few = { ...dense, pageBudget: 160, observe: true };
+      for (const vote of ["softmax", "per-head"] as const) {
+        const memory = memoryOf(model);
+        await memory.append(long, begin);
+        const all = { ...few, pageBudget: 1 << 20, vote, force: true };
+        const whole = await memory.generate(options({ selection: all, maxTokens: 2 }), quiet);
+        assert.ok(Math.abs(whole.capturedMass - 1) < 1e-4, `${whole.capturedMass}`);
+        const part = await memory.generate(options({ selection: { ...few, vote }, maxTokens: 2 }), quiet);
+        assert.ok(part.capturedMass > 160 / 640 / 2 && part.capturedMass < 0.99, `${part.capturedMass}`);
+      }
+      assert.deepEqual(await forced(model, few, "mean-spread"), await forced(model, dense, "mean-spread"));
     });
 
     it("leaves the first layers dense when asked", async () => {

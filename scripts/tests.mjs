@@ -26,7 +26,13 @@ async function runMocha(files) {
   try {
     const counts = join(folder, "counts.json");
     const reporter = ["--reporter", join(root, "scripts", "mocha-counts.cjs"), "--reporter-option", `counts=${counts}`];
-    const args = [join(nodeModules, "mocha", "bin", "mocha.js"), "--forbid-only", ...reporter, ...files];
+    const args = [
+      join(nodeModules, "mocha", "bin", "mocha.js"),
+      "--forbid-only",
+      process.stdout.isTTY ? "--color" : "--no-color",
+      ...reporter,
+      ...files,
+    ];
     const { status } = await run(process.execPath, args, { cwd: root, allowFailure: true, show: process.stdout });
     const result = JSON.parse(readStamp(counts) ?? '{"passed":0,"failed":0,"skipped":0}');
     if (status !== 0 && result.failed === 0) result.failed = 1;

@@ -56,7 +56,11 @@ export async function answerQuestion(
   const found = await lookUpFor(input, signal);
   const regions = await renderRegions(found.regions, model, input.lookUpTokens, signal);
   const preface = explainMissing(params.question, found.namedFiles, found.missing);
-  const text = renderQuestion(params.question, regions.map((region) => region.text), found.missing);
+  const text = renderQuestion(
+    params.question,
+    regions.map((region) => region.text),
+    found.missing,
+  );
   const tail = await questionTokens(text, model, signal);
   const tailBegan = input.now();
   await memory.appendTail(tail, signal, (done, total) => {

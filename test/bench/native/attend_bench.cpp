@@ -28,9 +28,7 @@
 namespace quire {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Seconds of one run of `task`: the best of at least five and of what fits into 0.4 s.
 template <typename Task>
@@ -156,11 +154,11 @@ void run_attend(const Bench& bench, AttendArgs& args, std::vector<float>& worksp
 }
 
 void print_shape(const Bench& bench, const char* name, const Shape& shape, int64_t context) {
-  std::printf("{\"bench\":\"%s\",\"backend\":\"%s\",\"threads\":%d,\"heads\":%lld,\"kvHeads\":%lld,\"headSize\":%lld,"
-              "\"context\":%lld",
-              name, bench.ops.name, bench.pool.threads(), static_cast<long long>(shape.heads),
-              static_cast<long long>(shape.kv_heads), static_cast<long long>(shape.head_size),
-              static_cast<long long>(context));
+  std::printf(
+      "{\"bench\":\"%s\",\"backend\":\"%s\",\"threads\":%d,\"heads\":%lld,\"kvHeads\":%lld,\"headSize\":%lld,"
+      "\"context\":%lld",
+      name, bench.ops.name, bench.pool.threads(), static_cast<long long>(shape.heads),
+      static_cast<long long>(shape.kv_heads), static_cast<long long>(shape.head_size), static_cast<long long>(context));
 }
 
 void prefill(const Bench& bench, const Shape& shape, int64_t context) {
@@ -204,7 +202,9 @@ void decode(const Bench& bench, const Shape& shape, int64_t context) {
   const int64_t bytes = shape.kv_heads * pages * kPageTokens * shape.head_size * 4;
   std::vector<std::unique_ptr<KvPool>> layers;
   while (static_cast<int64_t>(layers.size()) * bytes < (192 << 20))
-    layers.push_back(layers.empty() ? std::make_unique<KvPool>(shape.kv_heads, shape.head_size, pages_for(context), 1, 1.0f, false) : copy_of(*layers.front()));
+    layers.push_back(layers.empty()
+                         ? std::make_unique<KvPool>(shape.kv_heads, shape.head_size, pages_for(context), 1, 1.0f, false)
+                         : copy_of(*layers.front()));
   const PageList list = layers.front()->list();
   for (const auto& layer : layers)
     bench.ops.summarize({Summary::kMeanSpread, list.slot, list.count, pages, layer->kv}, bench.run);
@@ -279,17 +279,20 @@ void decode(const Bench& bench, const Shape& shape, int64_t context) {
   read = std::max(read, read_gbs(bench.pool, bench.scratch));
   peak = std::max(peak, peak_gflops(bench.pool, bench.wide));
   const double dense_gbs = static_cast<double>(bytes) / dense_seconds * 1e-9;
-  const double gflops = static_cast<double>(bytes / 4) * 4 * static_cast<double>(shape.heads / shape.kv_heads) / dense_seconds * 1e-9;
+  const double gflops =
+      static_cast<double>(bytes / 4) * 4 * static_cast<double>(shape.heads / shape.kv_heads) / dense_seconds * 1e-9;
   const double score_gbs = static_cast<double>(bytes) / kPageTokens / score_seconds * 1e-9;
   print_shape(bench, "decode", shape, context);
   std::printf(",\"microseconds\":%.1f,\"gbs\":%.1f,\"readGBs\":%.1f,\"ofRead\":%.3f,\"ofPeakFlops\":%.3f}\n",
               dense_seconds * 1e6, dense_gbs, read, dense_gbs / read, peak > 0 ? gflops / peak : 0);
   print_shape(bench, "selected", shape, context);
-  std::printf(",\"budget\":%lld,\"microseconds\":%.1f,\"dense\":%.1f,\"speedup\":%.2f,\"score\":%.1f,\"select\":%.1f,\"attend\":%.1f,"
-              "\"selectShare\":%.3f,\"scoreGBs\":%.1f,\"scoreOfRead\":%.3f}\n",
-              static_cast<long long>(kBudgetPages * kPageTokens), all_seconds * 1e6, dense_seconds * 1e6,
-              dense_seconds / all_seconds, score_seconds * 1e6, select_seconds * 1e6, sparse_seconds * 1e6,
-              select_seconds / all_seconds, score_gbs, score_gbs / read);
+  std::printf(
+      ",\"budget\":%lld,\"microseconds\":%.1f,\"dense\":%.1f,\"speedup\":%.2f,\"score\":%.1f,\"select\":%.1f,"
+      "\"attend\":%.1f,"
+      "\"selectShare\":%.3f,\"scoreGBs\":%.1f,\"scoreOfRead\":%.3f}\n",
+      static_cast<long long>(kBudgetPages * kPageTokens), all_seconds * 1e6, dense_seconds * 1e6,
+      dense_seconds / all_seconds, score_seconds * 1e6, select_seconds * 1e6, sparse_seconds * 1e6,
+      select_seconds / all_seconds, score_gbs, score_gbs / read);
   std::fflush(stdout);
 }
 

@@ -30,8 +30,8 @@ TEST(Half, ValuesAreThoseOfTheFormat) {
 }
 
 TEST(Half, RoundsToNearestEven) {
-  EXPECT_EQ(float_to_half(1.0f + std::ldexp(1.0f, -11)), 0x3c00);                           // half way: to even
-  EXPECT_EQ(float_to_half(1.0f + 3 * std::ldexp(1.0f, -11)), 0x3c02);                       // half way: to even
+  EXPECT_EQ(float_to_half(1.0f + std::ldexp(1.0f, -11)), 0x3c00);                          // half way: to even
+  EXPECT_EQ(float_to_half(1.0f + 3 * std::ldexp(1.0f, -11)), 0x3c02);                      // half way: to even
   EXPECT_EQ(float_to_half(1.0f + std::ldexp(1.0f, -11) + std::ldexp(1.0f, -20)), 0x3c01);  // above half
   EXPECT_EQ(float_to_half(std::ldexp(1.0f, -25)), 0x0000);
   EXPECT_EQ(float_to_half(std::ldexp(1.5f, -25)), 0x0001);

@@ -43,7 +43,9 @@ TEST(RopeTable, YarnLeavesFastPairsSlowsSlowOnesAndScalesBoth) {
   const RopeTable table(128, static_cast<float>(base), {4, 32768});
   const Angles angles = at(table, {1});
   const double scale = 0.1 * std::log(factor) + 1;
-  const auto channel = [&](double turns) { return size * std::log(context / (turns * 2 * M_PI)) / (2 * std::log(base)); };
+  const auto channel = [&](double turns) {
+    return size * std::log(context / (turns * 2 * M_PI)) / (2 * std::log(base));
+  };
   const double low = std::floor(channel(32)), high = std::ceil(channel(1));
   ASSERT_GT(low, 2);
   ASSERT_LT(high, 62);

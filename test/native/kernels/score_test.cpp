@@ -128,7 +128,8 @@ TEST(Score, OfMinAndMaxIsAnUpperBound) {
             double product = 0;
             const uint16_t* keys = scored.kv.kv.keys(h / (shape.heads / shape.kv_heads), scored.kv.slots[i]);
             for (int64_t d = 0; d < size; ++d)
-              product += static_cast<double>(scored.q[static_cast<size_t>(h * size + d)]) * half_to_float(keys[d * 16 + j]);
+              product +=
+                  static_cast<double>(scored.q[static_cast<size_t>(h * size + d)]) * half_to_float(keys[d * 16 + j]);
             ASSERT_GE(scored.scores[static_cast<size_t>(h) * 30 + i], product - 1e-4) << ops->name;
           }
     }

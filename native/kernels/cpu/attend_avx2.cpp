@@ -23,7 +23,7 @@ struct Vector {
   static Reg load(const float* x) { return _mm256_loadu_ps(x); }
   static Reg load(const uint16_t* x) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x))); }
   static void store(float* to, Reg x) { _mm256_storeu_ps(to, x); }
-  static void fetch(const char* address) { _mm_prefetch(address, _MM_HINT_T0); }
+  static void fetch(const char* address) { _mm_prefetch(address, _MM_HINT_T1); }
   static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
   static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
   static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }

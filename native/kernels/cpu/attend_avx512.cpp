@@ -33,7 +33,7 @@ struct Vector {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
   }
   static void store(float* to, Reg x) { _mm512_storeu_ps(to, x); }
-  static void fetch(const char* address) { _mm_prefetch(address, _MM_HINT_T0); }
+  static void fetch(const char* address) { _mm_prefetch(address, _MM_HINT_T1); }
   static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
   static Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
   static Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }

@@ -44,17 +44,6 @@ export const repositories: readonly Repository[] = [
     large: false,
   },
   {
-    name: "generic-pool",
-    registry: "npm",
-    package: "generic-pool",
-    version: "3.9.0",
-    sha256: "6818f397fbba6d2aae483e4b8f1dd1e4b8fc5857a1be6d8160c5f8e2e57e677c",
-    licence: "MIT",
-    keep: /^(?:index\.js|lib\/.*\.js)$/,
-    tokenBudget: everything,
-    large: false,
-  },
-  {
     name: "typed-inject",
     registry: "npm",
     package: "typed-inject",

@@ -95,9 +95,9 @@ export function judgeCitation(
   if (isGold(citation, question, lines)) return { right: true, why: "the gold place" };
 
   // A quoted line, or one line of a quoted block: its text stands there, whatever the spaces.
-  const quoted = said.split("\n").map(squeeze);
   const here = squeeze(line);
-  if (quoted.some((part) => part.length > 3 && /\W/.test(part) && here.includes(part))) {
+  const quoted = said.split("\n").filter((part) => /\S\W+\S/.test(part));
+  if (quoted.some((part) => here.includes(squeeze(part)))) {
     return { right: true, why: "the quoted line" };
   }
   const code = said.split("\n").find((part) => part.trim() !== "") ?? "";

@@ -3,11 +3,12 @@
 // In: folders and options. Out: files that can be read, and what was left out with reasons. Nothing is dropped in silence.
 // It reads no more than a file's first 8 KiB, and that only when size or time changed since the cache saw it.
 
-import { type FileHandle, lstat, open, realpath, stat } from "node:fs/promises";
+import { lstat, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import ignore from "ignore";
 import { QuireError } from "../errors.ts";
 import { type ListDeps, lastChanges, listFiles, realListDeps } from "./list-files.ts";
+import { readHead, whyUnreadable, withFile } from "./open-file.ts";
 import { headBytes, refuseHead, refusePath, type Verdict } from "./refuse.ts";
 import type { Collected, CollectedFile, CollectOptions, LeftOut, WorkspaceFolder } from "./types.ts";
 
@@ -21,7 +22,7 @@ export interface CollectDeps extends ListDeps {
 /** Files looked at at once: disks like a queue, and the limit of open files is 256 on some systems. */
 const atOnce = 64;
 
-/** Lists and looks. Throws "no-such-folder", "cancelled". */
+/** Lists and looks. Folders inside one another give each file once. Throws "no-such-folder", "cancelled". */
 export async function collect(
   folders: readonly WorkspaceFolder[],
   options: CollectOptions,
@@ -29,19 +30,37 @@ export async function collect(
   deps: CollectDeps = { ...realListDeps, heads: new Map() },
 ): Promise<Collected> {
   const collected: Collected = { files: [], leftOut: [], listedBy: [] };
-  for (const [prefix, folder] of prefixes(folders))
-    await collectFolder(prefix, folder, options, signal, deps, collected);
+  const seen = new Map<string, string>();
+  for (const [prefix, folder] of prefixes(folders)) {
+    const { listedBy, results } = await collectFolder(prefix, folder, options, signal, deps);
+    collected.listedBy.push(listedBy);
+    for (const result of results) {
+      if ("reason" in result) {
+        collected.leftOut.push(result);
+        continue;
+      }
+      const earlier = seen.get(result.absolutePath);
+      seen.set(result.absolutePath, earlier ?? result.path);
+      if (earlier === undefined) collected.files.push(result);
+      else collected.leftOut.push({ path: result.path, reason: "excluded", detail: `the same file as ${earlier}` });
+    }
+  }
   return collected;
 }
 
 /** What stands before a folder's paths: nothing for a single folder, else its name, made unique. */
-export function prefixes(folders: readonly WorkspaceFolder[]): [string, WorkspaceFolder][] {
+function prefixes(folders: readonly WorkspaceFolder[]): [string, WorkspaceFolder][] {
   if (folders.length === 1) return folders.map((folder) => ["", folder]);
-  const seen = new Map<string, number>();
+  const taken = new Set(folders.map((folder) => folder.name));
+  const used = new Set<string>();
   return folders.map((folder) => {
-    const times = (seen.get(folder.name) ?? 0) + 1;
-    seen.set(folder.name, times);
-    return [`${folder.name}${times === 1 ? "" : `-${times}`}/`, folder];
+    let name = folder.name;
+    for (let times = 2; used.has(name); times++) {
+      const next = `${folder.name}-${times}`;
+      if (!taken.has(next)) name = next;
+    }
+    used.add(name);
+    return [`${name}/`, folder];
   });
 }
 
@@ -51,23 +70,18 @@ async function collectFolder(
   options: CollectOptions,
   signal: AbortSignal,
   deps: CollectDeps,
-  into: Collected,
-): Promise<void> {
+): Promise<{ listedBy: Collected["listedBy"][number]; results: (CollectedFile | LeftOut)[] }> {
   const root = await realpath(folder.root).catch(() => undefined);
   const found = root === undefined ? undefined : await stat(root);
   if (root === undefined || !found?.isDirectory()) {
     throw new QuireError("no-such-folder", `There is no folder ${folder.root}.`, { where: folder.root });
   }
   const listing = await listFiles(root, options.trusted, signal, deps);
-  into.listedBy.push({
-    folder: folder.root,
-    by: listing.by,
-    ...(listing.why === undefined ? {} : { why: listing.why }),
-  });
   const changes = listing.by === "git" ? await lastChanges(root, signal, deps) : new Map<string, number>();
-
   const included = options.include.length > 0 ? ignore().add(options.include) : undefined;
   const excluded = ignore().add(options.exclude);
+  const isInside = insideOf(root);
+
   const look = async (relative: string): Promise<CollectedFile | LeftOut> => {
     const shown = prefix + relative;
     const refused = (verdict: Verdict): LeftOut => ({ path: shown, ...verdict });
@@ -77,14 +91,17 @@ async function collectFolder(
         return refused({ reason: "excluded", detail: "not included" });
       if (excluded.ignores(relative)) return refused({ reason: "excluded" });
     }
-    const byPath = refusePath(relative);
+    const isTracked = listing.tracked.has(relative);
+    const byPath = refusePath(relative, isTracked);
     if (byPath !== undefined) return refused(byPath);
     const absolutePath = path.join(root, relative);
     try {
+      if (!(await isInside(path.dirname(absolutePath))))
+        return refused({ reason: "outside the folder", detail: "behind a link that leaves it" });
       const verdict = await lookAt(absolutePath, root, options.maxFileBytes, deps.heads);
       if ("reason" in verdict) return refused(verdict);
-      // With a history, a file that none of its latest commits touched is an old one.
-      const unknown = changes.size > 0 ? 0 : verdict.modifiedMs;
+      // With a history, a tracked file that none of its latest commits touched is an old one.
+      const unknown = isTracked && changes.size > 0 ? 0 : verdict.modifiedMs;
       return { path: shown, absolutePath, ...verdict, changedMs: changes.get(relative) ?? unknown };
     } catch (error) {
       return refused({ reason: "unreadable", detail: whyUnreadable(error) });
@@ -100,11 +117,27 @@ async function collectFolder(
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
-  for (const result of results) {
-    if (result === undefined) continue;
-    if ("reason" in result) into.leftOut.push(result);
-    else into.files.push(result);
-  }
+  const why = listing.why === undefined ? {} : { why: listing.why };
+  return {
+    listedBy: { folder: folder.root, by: listing.by, ...why },
+    results: results.filter((result) => result !== undefined),
+  };
+}
+
+/** Tells whether a folder, its links followed, lies inside `root`. An index may name files behind what is now a link. */
+function insideOf(root: string): (folder: string) => Promise<boolean> {
+  const known = new Map<string, Promise<boolean>>();
+  return (folder) => {
+    const before = known.get(folder);
+    if (before !== undefined) return before;
+    const answer = realpath(folder).then((real) => isWithin(root, real));
+    known.set(folder, answer);
+    return answer;
+  };
+}
+
+function isWithin(root: string, real: string): boolean {
+  return real === root || real.startsWith(root.endsWith(path.sep) ? root : root + path.sep);
 }
 
 async function lookAt(
@@ -117,8 +150,7 @@ async function lookAt(
   if (link.isSymbolicLink()) {
     const target = await realpath(absolutePath).catch(() => undefined);
     if (target === undefined) return { reason: "unreadable", detail: "a link to nothing or to itself" };
-    if (target !== root && !target.startsWith(root + path.sep))
-      return { reason: "outside the folder", detail: "a link that leaves it" };
+    if (!isWithin(root, target)) return { reason: "outside the folder", detail: "a link that leaves it" };
     return { reason: "not a file", detail: "a link to something in the folder" };
   }
   if (link.isDirectory()) return { reason: "not a file", detail: "a submodule or a repository of its own" };
@@ -127,26 +159,8 @@ async function lookAt(
   if (link.size > maxBytes) return { reason: "too large", detail: `${link.size} bytes, the limit is ${maxBytes}` };
   const known = heads.get(absolutePath);
   if (known?.bytes === facts.bytes && known.modifiedMs === facts.modifiedMs) return known.verdict ?? facts;
-  const verdict = (await readHead(absolutePath)) ?? null;
+  const head = await withFile(absolutePath, (handle) => readHead(handle, headBytes));
+  const verdict = refuseHead(head, head.length < headBytes) ?? null;
   heads.set(absolutePath, { ...facts, verdict });
   return verdict ?? facts;
-}
-
-async function readHead(absolutePath: string): Promise<Verdict | undefined> {
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(absolutePath, "r");
-    const buffer = Buffer.alloc(headBytes);
-    const { bytesRead } = await handle.read(buffer, 0, headBytes, 0);
-    return refuseHead(buffer.subarray(0, bytesRead), bytesRead < headBytes);
-  } finally {
-    await handle?.close();
-  }
-}
-
-function whyUnreadable(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "ENOENT") return "it was deleted meanwhile";
-  if (code === "EACCES" || code === "EPERM") return "its permissions forbid it";
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,10 +1,13 @@
 // list-files.ts — the paths of a folder: by git where it may be asked, else by ripgrep. Knows nothing of contents.
 //
-// Git runs nothing of the repository's: no fsmonitor, no hooks, no locks, and none of the caller's GIT_ variables.
+// Git runs nothing of the repository's and fetches nothing: no fsmonitor, hooks, signature checks, external diffs, locks or
+// transports, whatever the repository's configuration says.
 
-import { spawn } from "node:child_process";
+import { access } from "node:fs/promises";
+import path from "node:path";
 import { rgPath } from "@vscode/ripgrep";
 import { QuireError } from "../errors.ts";
+import { type ProgramOutput, runProgram } from "./run-program.ts";
 
 export interface ListDeps {
   git: string;
@@ -14,17 +17,30 @@ export interface ListDeps {
 export const realListDeps: ListDeps = { git: "git", rg: process.env.QUIRE_RIPGREP ?? rgPath };
 
 export interface Listing {
-  /** Relative to the folder, "/" between segments. */
+  /** Relative to the folder, "/" between segments, sorted by code unit; a folder (a submodule) may be among them. */
   paths: string[];
   by: "git" | "ripgrep";
+  /** The paths that git tracks; empty when ripgrep listed. */
+  tracked: Set<string>;
+  /** Why it was not git. */
   why?: string;
 }
 
-const safeGit = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks"];
-/** More output than that is no source repository. */
-const maxOutputBytes = 256 << 20;
+const safeGit = [
+  "--no-optional-locks",
+  "--no-pager",
+  "-c",
+  "core.fsmonitor=false",
+  "-c",
+  "core.hooksPath=/dev/null",
+  "-c",
+  "log.showSignature=false",
+  "-c",
+  "protocol.allow=never",
+];
+const logTimeoutMs = 3000;
 
-/** Lists a folder. Throws "cancelled"; "unreadable" folders give an empty listing with the reason. */
+/** Lists a folder. Throws "cancelled", and "internal" where ripgrep is needed and missing. */
 export async function listFiles(
   root: string,
   trusted: boolean,
@@ -32,19 +48,53 @@ export async function listFiles(
   deps: ListDeps = realListDeps,
 ): Promise<Listing> {
   let why = "the workspace is not trusted, so git was not run";
+  let repository = true;
   if (trusted) {
-    const git = await output(deps.git, [...safeGit, "ls-files", "-co", "--exclude-standard", "-z"], root, signal);
-    if (git.ok)
-      return { paths: [...new Set(git.text.split("\0").filter((path) => path !== ""))].sort(byCode), by: "git" };
-    why = git.missing ? "git is not installed" : "it is not in a git repository";
+    // -t marks what is tracked ("H") and what is not ("?").
+    const args = [...safeGit, "ls-files", "-t", "-co", "--exclude-standard", "-z"];
+    const git = await runProgram(deps.git, args, root, signal);
+    const entries = git.ok ? git.text.split("\0").filter((entry) => entry.length > 2) : [];
+    if (entries.length > 0) {
+      const tracked = new Set(entries.filter((entry) => !entry.startsWith("? ")).map((entry) => entry.slice(2)));
+      return { paths: sorted(entries.map((entry) => entry.slice(2))), by: "git", tracked };
+    }
+    why = whyNotGit(git);
+    repository = git.missing;
   }
+  const ownRules = !repository || !(await isInRepository(root));
+  let paths = await ripgrepFiles(root, ownRules, signal, deps);
+  // A folder that the repository around it ignores is read all the same when it is asked for by name.
+  if (paths.length === 0 && !ownRules) paths = await ripgrepFiles(root, true, signal, deps);
+  return { paths, by: "ripgrep", tracked: new Set(), why };
+}
+
+/** `ownRules`: ignore files count although there is no repository, and those above the folder do not. */
+async function ripgrepFiles(root: string, ownRules: boolean, signal: AbortSignal, deps: ListDeps): Promise<string[]> {
   const args = ["--files", "--no-config", "--null", "--hidden", "--glob", "!.git", "--no-messages"];
-  const found = await output(deps.rg, args, root, signal);
-  if (!found.ok && found.missing)
-    throw new QuireError("internal", `ripgrep was not found at ${deps.rg}.`, { where: deps.rg });
-  const paths = found.text.split("\0").filter((path) => path !== "");
-  const slashes = process.platform === "win32" ? paths.map((path) => path.replaceAll("\\", "/")) : paths;
-  return { paths: slashes.sort(byCode), by: "ripgrep", why };
+  if (ownRules) args.push("--no-require-git", "--no-ignore-parent");
+  const found = await runProgram(deps.rg, args, root, signal);
+  if (found.missing) throw new QuireError("internal", `ripgrep was not found at ${deps.rg}.`, { where: deps.rg });
+  const paths = found.text.split("\0").filter((entry) => entry !== "");
+  return sorted(path.sep === "\\" ? paths.map((entry) => entry.replaceAll("\\", "/")) : paths);
+}
+
+function whyNotGit(git: ProgramOutput): string {
+  if (git.ok) return "git lists nothing here";
+  if (git.missing) return "git is not installed";
+  if (git.stopped) return "git took too long or listed too much";
+  if (git.complaint.includes("dubious ownership")) return "git does not trust the folder's owner (safe.directory)";
+  if (git.complaint.includes("not a git repository")) return "it is not in a git repository";
+  return `git failed: ${git.complaint.split("\n")[0] ?? ""}`;
+}
+
+async function isInRepository(root: string): Promise<boolean> {
+  for (let folder = root; ; folder = path.dirname(folder)) {
+    const found = await access(path.join(folder, ".git")).then(
+      () => true,
+      () => false,
+    );
+    if (found || folder === path.dirname(folder)) return found;
+  }
 }
 
 /**
@@ -56,61 +106,26 @@ export async function lastChanges(
   signal: AbortSignal,
   deps: ListDeps = realListDeps,
 ): Promise<Map<string, number>> {
-  const changes = new Map<string, number>();
-  const log = await output(
+  const what = ["log", "-n", "500", "--no-renames", "--no-ext-diff", "--no-textconv", "--name-only", "--relative"];
+  const log = await runProgram(
     deps.git,
-    [...safeGit, "log", "-n", "500", "--no-renames", "--name-only", "--relative", "-z", "--format=%x01%ct"],
+    [...safeGit, ...what, "-z", "--format=%x01%H %ct"],
     root,
     signal,
-    3000,
+    logTimeoutMs,
   );
+  const changes = new Map<string, number>();
   let time = 0;
   for (const record of log.text.split("\0")) {
-    for (const part of record.split("\n")) {
-      if (part.startsWith("\u0001")) time = Number(part.slice(1)) * 1000;
-      else if (part !== "" && !changes.has(part)) changes.set(part, time);
-    }
+    const commit = /^\u0001[0-9a-f]{40,64} (\d+)$/.exec(record);
+    // The first path of a commit has a line break before it.
+    const changed = record.startsWith("\n") ? record.slice(1) : record;
+    if (commit !== null) time = Number(commit[1]) * 1000;
+    else if (changed !== "" && !changes.has(changed)) changes.set(changed, time);
   }
   return changes;
 }
 
-const byCode = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
-
-interface Output {
-  ok: boolean;
-  /** The program is not there. */
-  missing: boolean;
-  text: string;
-}
-
-function output(
-  program: string,
-  args: string[],
-  cwd: string,
-  signal: AbortSignal,
-  timeoutMs = 60_000,
-): Promise<Output> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(new QuireError("cancelled", "Stopped."));
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_")));
-    const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "ignore"], signal, windowsHide: true });
-    const timer = setTimeout(() => child.kill(), timeoutMs);
-    const pieces: Buffer[] = [];
-    let size = 0;
-    child.stdout.on("data", (piece: Buffer) => {
-      size += piece.length;
-      if (size > maxOutputBytes) child.kill();
-      else pieces.push(piece);
-    });
-    child.on("error", (error: NodeJS.ErrnoException) => {
-      clearTimeout(timer);
-      if (signal.aborted) reject(new QuireError("cancelled", "Stopped."));
-      else resolve({ ok: false, missing: error.code === "ENOENT", text: "" });
-    });
-    child.on("close", (status) => {
-      clearTimeout(timer);
-      if (signal.aborted) reject(new QuireError("cancelled", "Stopped."));
-      else resolve({ ok: status === 0, missing: false, text: Buffer.concat(pieces).toString("utf8") });
-    });
-  });
+function sorted(paths: readonly string[]): string[] {
+  return [...new Set(paths)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }

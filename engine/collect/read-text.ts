@@ -1,7 +1,7 @@
 // read-text.ts — a file's text as it is now, decoded once, with the hash of its bytes. Lines are kept as they are.
 
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readUpTo, whyUnreadable, withFile } from "./open-file.ts";
 import { decodeText } from "./refuse.ts";
 import type { CollectedFile, LeftOut } from "./types.ts";
 
@@ -16,14 +16,14 @@ export async function readText(file: CollectedFile, maxBytes: number): Promise<F
   const refused = (reason: LeftOut["reason"], detail: string): LeftOut => ({ path: file.path, reason, detail });
   let bytes: Buffer;
   try {
-    bytes = await readFile(file.absolutePath);
+    bytes = await withFile(file.absolutePath, (handle) => readUpTo(handle, maxBytes + 1));
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    return refused("unreadable", code === "ENOENT" ? "it was deleted meanwhile" : String(error));
+    return refused("unreadable", whyUnreadable(error));
   }
-  if (bytes.length > maxBytes) return refused("too large", `it grew to ${bytes.length} bytes while it was read`);
+  if (bytes.length > maxBytes) return refused("too large", `it grew beyond ${maxBytes} bytes while it was read`);
   if (bytes.length === 0) return refused("empty", "it was emptied meanwhile");
   const text = decodeText(bytes, true);
-  if (text === undefined || text.includes("\0")) return refused("wrong encoding", "it is not UTF-8 text");
+  if (text === undefined) return refused("wrong encoding", "it is not UTF-8, or UTF-16 with a byte order mark");
+  if (text.includes("\0")) return refused("binary", "it has NUL bytes");
   return { text, hash: createHash("sha256").update(bytes).digest("hex") };
 }

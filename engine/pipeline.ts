@@ -55,13 +55,14 @@ export async function answerQuestion(
   events.stage({ id, stage: "looking up" });
   const found = await lookUpFor(input, signal);
   const regions = await renderRegions(found.regions, model, input.lookUpTokens, signal);
-  const preface = explainMissing(params.question, found.namedFiles, found.missing);
+  const preface = explainMissing(params.question, found.namedFiles, []);
   const text = renderQuestion(
     params.question,
     regions.map((region) => region.text),
     found.missing,
   );
-  const tail = await questionTokens(text, model, signal);
+  const opening = explainMissing(params.question, [], found.missing);
+  const tail = await questionTokens(text, opening, model, signal);
   const tailBegan = input.now();
   await memory.appendTail(tail, signal, (done, total) => {
     const tokensPerSecond = done / Math.max((input.now() - tailBegan) / 1000, 1e-3);
@@ -79,11 +80,12 @@ export async function answerQuestion(
 
   // score, select, attend, sample
   events.stage({ id, stage: "answering" });
-  if (preface !== "") events.text({ id, text: `${preface}\n\n` });
+  const first = [preface === "" ? "" : `${preface}\n\n`, opening].join("");
+  if (first !== "") events.text({ id, text: first });
   const generated = await generate(input, signal, events);
 
   // cite
-  const answer = model.tokenizer.decode(generated.result.tokens).trim();
+  const answer = (opening + model.tokenizer.decode(generated.result.tokens)).trim();
   const loaded = loadedFiles(generated.result, memory);
   const index = createCiteIndex(readDocuments(prepared, regions), outlinesOf(prepared));
   const cited = resolveCitations(answer, index, { pageMass: new Map(loaded.map(({ path, share }) => [path, share])) });
@@ -155,9 +157,18 @@ async function renderRegions(
   return rendered.reverse();
 }
 
-async function questionTokens(text: string, model: OpenModel, signal: AbortSignal): Promise<Int32Array> {
-  const [encoded] = await model.encoder.encodeAll([text], signal);
-  return Int32Array.from([...(encoded ?? []), ...model.chat.afterQuestion]);
+/**
+ * The question as the model reads it, and the beginning of its answer where that is known: a name that a search of the whole
+ * workspace did not find is said to be missing by Quire, not by the model, which would invent something; it goes on from there.
+ */
+async function questionTokens(
+  text: string,
+  opening: string,
+  model: OpenModel,
+  signal: AbortSignal,
+): Promise<Int32Array> {
+  const [question, begun] = await model.encoder.encodeAll([text, opening], signal);
+  return Int32Array.from([...(question ?? []), ...model.chat.afterQuestion, ...(begun ?? [])]);
 }
 
 interface Generated {

@@ -2,8 +2,8 @@
 //
 // In: files with token counts, a budget, and the order of the previous plan. Out: documents in order, what fell out and why.
 // Value decides who gets in: key documents, source, tests, docs, configuration, data; in a class the shorter file first, so that
-// more files are whole. Order is stable-first: what changes rarely comes first, so that an edit leaves most of memory as it
-// is; and sticky: documents that were read before keep their places as long as they stay.
+// more files are whole. Sticky: in a class, what was read before goes before what was not, and keeps its place, so that a new file
+// or a slightly other budget leaves memory as it is. New documents follow, stable-first: what changes rarely before what changes often.
 
 import { QuireError } from "../errors.ts";
 import type { Detail } from "../protocol.ts";
@@ -39,13 +39,18 @@ const rank: Readonly<Record<FileClass, number>> = { key: 0, source: 1, test: 2, 
 /** No file may take more than this share of the budget in full: one giant would push out everything else. */
 const largestShare = 0.5;
 
-function byValue(a: PlanInput, b: PlanInput): number {
-  return rank[a.class] - rank[b.class] || a.tokens - b.tokens || (a.path < b.path ? -1 : 1);
+/** Most valuable first: by class, then what was read before, then the shorter. */
+function byValue(previous: ReadonlySet<string>): (a: PlanInput, b: PlanInput) => number {
+  return (a, b) =>
+    rank[a.class] - rank[b.class] ||
+    Number(previous.has(b.path)) - Number(previous.has(a.path)) ||
+    a.tokens - b.tokens ||
+    (a.path < b.path ? -1 : 1);
 }
 
 /**
- * Plans. `budget` is for the documents alone: prologue and outline tail are taken off before. Every file is either a document
- * or left out. Throws "budget-too-small" when there are files and not even one fits in any form.
+ * Plans. `budget` is for the documents alone: prologue and outline tail are taken off before. `previous` are the paths of the last
+ * plan's documents in order. Every file is either a document or left out; planning again with the result changes nothing. Throws "budget-too-small" when there are files and not even one fits in any form.
  */
 export function plan(files: readonly PlanInput[], budget: number, previous: readonly string[] = []): Plan {
   const chosen = new Map<string, PlannedDocument>();
@@ -56,7 +61,7 @@ export function plan(files: readonly PlanInput[], budget: number, previous: read
     used += tokens;
     return true;
   };
-  const sorted = [...files].sort(byValue);
+  const sorted = [...files].sort(byValue(new Set(previous)));
   const waiting = sorted.filter((file) => file.tokens > budget * largestShare || !take(file, "full", file.tokens));
   // A large file still in full when there is room for it and nothing else wanted it; else its outline.
   const unread = waiting.filter((file) => !take(file, "full", file.tokens));
@@ -75,6 +80,8 @@ export function plan(files: readonly PlanInput[], budget: number, previous: read
   return { documents: inOrder(files, chosen, previous), leftOut, usedTokens: used };
 }
 
+const byShape = byValue(new Set());
+
 /** Previous documents keep their order; new ones follow, the oldest change first. */
 function inOrder(
   files: readonly PlanInput[],
@@ -84,18 +91,23 @@ function inOrder(
   const kept = new Set(previous.filter((path) => chosen.has(path)));
   const added = files
     .filter((file) => chosen.has(file.path) && !kept.has(file.path))
-    .sort((a, b) => a.changedMs - b.changedMs || byValue(a, b));
+    .sort((a, b) => a.changedMs - b.changedMs || byShape(a, b));
   return [...kept, ...added.map((file) => file.path)].flatMap((path) => chosen.get(path) ?? []);
 }
 
 /**
- * The files worth counting exactly: the most valuable ones until their estimates make up `factor` budgets. Estimates are
- * rough, so more is counted than can be read.
+ * The files worth counting exactly: the most valuable ones until their estimates make up `factor` budgets, those of the last plan
+ * before others of their class. Estimates are rough, so more is counted than can be read.
  */
-export function candidates(files: readonly PlanInput[], budget: number, factor = 1.6): PlanInput[] {
+export function candidates(
+  files: readonly PlanInput[],
+  budget: number,
+  previous: readonly string[] = [],
+  factor = 1.6,
+): PlanInput[] {
   const chosen: PlanInput[] = [];
   let tokens = 0;
-  for (const file of [...files].sort(byValue)) {
+  for (const file of [...files].sort(byValue(new Set(previous)))) {
     if (tokens > budget * factor) break;
     if (file.tokens > budget * 2) continue;
     chosen.push(file);

@@ -6,17 +6,15 @@
 // attention and with page selection at the default budget. Passes are interleaved, medians are taken. The other engine is idle
 // while one is timed. Rows go to results/cpu.json.
 
-import { readFileSync, readdirSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { readGguf } from "../../engine/models/gguf.ts";
 import { native } from "../../engine/native.ts";
-import { Tokenizer } from "../../engine/tokenize/tokenizer.ts";
 import type { Selection } from "../../native/index.d.ts";
 import { fetchedModel } from "../models/fetched-model.ts";
 import { ensurePeer, peerVersion } from "./peer/ensure-peer.ts";
 import { Peer } from "./peer/peer-client.ts";
 import { median, printRow, provenance, type Row, writeRows } from "./results-file.ts";
+import { sourceTokens } from "./source-text.ts";
 
 const { values } = parseArgs({
   options: {
@@ -28,7 +26,10 @@ const { values } = parseArgs({
   },
 });
 
-const lengths = values.tokens.split(",").map(Number).sort((a, b) => a - b);
+const lengths = values.tokens
+  .split(",")
+  .map(Number)
+  .sort((a, b) => a - b);
 const passes = Number(values.passes);
 const threads = Number(values.threads) || native().machine().cores;
 const steps = 32;
@@ -45,13 +46,6 @@ const selection: Selection = {
   observe: false,
 };
 
-/** Real source: the native part of this repository, over and over if it is too short. */
-function sourceText(): string {
-  const root = fileURLToPath(new URL("../../native/", import.meta.url));
-  const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((name) => /\.(?:cpp|h)$/.test(name)).sort();
-  return files.map((name) => readFileSync(root + name, "utf8")).join("\n");
-}
-
 interface Timings {
   prefill: number[];
   dense: number[];
@@ -65,8 +59,7 @@ async function run(name: string): Promise<Row[]> {
   const { geometry, tensors, tokenizer } = await readGguf(path);
   const model = await native().openModel({ path, geometry, tensors, threads, cpu: "auto" });
   const longest = (lengths.at(-1) ?? 0) + steps;
-  const encoded = new Tokenizer(tokenizer).encode(sourceText());
-  const text = Int32Array.from({ length: longest }, (_, i) => encoded[i % encoded.length] ?? 0);
+  const text = sourceTokens(tokenizer, longest);
   const peer = new Peer(await ensurePeer());
   const opened = await peer.open({ path, contextSize: longest + 64, threads, batchSize: chunk });
   const libraries = await peer.libraries();
@@ -80,7 +73,10 @@ async function run(name: string): Promise<Row[]> {
       const memory = new (native().Memory)(model, { pages: (longest >> 4) + 8, summary: "mean-spread", rope });
       const began = performance.now();
       for (let from = 0; from < length; from += chunk) {
-        await memory.append(text.slice(from, Math.min(length, from + chunk)), from === 0 ? Int32Array.of(0) : new Int32Array(0));
+        await memory.append(
+          text.slice(from, Math.min(length, from + chunk)),
+          from === 0 ? Int32Array.of(0) : new Int32Array(0),
+        );
       }
       into.prefill.push((1000 * length) / (performance.now() - began));
       const forced = text.slice(length, length + steps);
@@ -106,12 +102,32 @@ async function run(name: string): Promise<Row[]> {
   const { backend } = model.info;
   model.dispose();
 
-  const about = { threads, backend, pageBudget, summary: "mean-spread", vote: selection.vote, denseLayers: 0, steps, passes };
+  const about = {
+    threads,
+    backend,
+    pageBudget,
+    summary: "mean-spread",
+    vote: selection.vote,
+    denseLayers: 0,
+    steps,
+    passes,
+  };
   const peerAbout = { peerVersion, libraries, flashAttention: opened.flashAttention, kv: opened.kv };
   return [...timings].flatMap(([tokens, t]) => {
     const row = (what: string, mode: string, ours: number[], theirs: number[]): Row => {
       const [quire, other] = [median(ours), median(theirs)];
-      return { bench: "cpu", model: name, what, tokens, mode, quire, peer: other, ratio: quire / other, ...about, ...peerAbout };
+      return {
+        bench: "cpu",
+        model: name,
+        what,
+        tokens,
+        mode,
+        quire,
+        peer: other,
+        ratio: quire / other,
+        ...about,
+        ...peerAbout,
+      };
     };
     return [
       row("prefill", "dense", t.prefill, t.peerPrefill),

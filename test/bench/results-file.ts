@@ -9,10 +9,14 @@ export type Row = Record<string, unknown>;
 
 /** What every row carries: command, commit, machine, load, date. */
 export function provenance(): Row {
-  const git = (...args: string[]): string => execFileSync("git", args, { encoding: "utf8", maxBuffer: 64 << 20 }).trim();
+  const git = (...args: string[]): string =>
+    execFileSync("git", args, { encoding: "utf8", maxBuffer: 64 << 20 }).trim();
   const dirty = git("status", "--porcelain", "--untracked-files=no") === "" ? "" : "+changes";
   return {
-    command: `npm run bench -- ${process.argv.slice(1).map((arg) => arg.replace(/^.*\/bench\/([^/]+)\.ts$/, "$1")).join(" ")}`,
+    command: `npm run bench -- ${process.argv
+      .slice(1)
+      .map((arg) => arg.replace(/^.*\/bench\/([^/]+)\.ts$/, "$1"))
+      .join(" ")}`,
     commit: git("rev-parse", "--short", "HEAD") + dirty,
     cpu: cpus()[0]?.model ?? "unknown",
     cores: cpus().length,
@@ -42,11 +46,19 @@ export function readRows(name: string): Row[] {
 /** Prints a row: as a line of JSON, or for people. */
 export function printRow(row: Row, json: boolean): void {
   if (json) process.stdout.write(`${JSON.stringify(row)}\n`);
-  else process.stderr.write(`${Object.entries(row).filter(([, value]) => typeof value !== "object").map(([key, value]) => `${key} ${typeof value === "number" ? Number(value.toPrecision(4)) : value}`).join("  ")}\n`);
+  else
+    process.stderr.write(
+      `${Object.entries(row)
+        .filter(([, value]) => typeof value !== "object")
+        .map(([key, value]) => `${key} ${typeof value === "number" ? Number(value.toPrecision(4)) : value}`)
+        .join("  ")}\n`,
+    );
 }
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? Number.NaN) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? Number.NaN)
+    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }

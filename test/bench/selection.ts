@@ -76,7 +76,7 @@ async function run(memory: Memory, selection: Selection) {
 
 for (const summary of ["mean-spread", "min-max"] as const) {
   const memory = new (native().Memory)(model, {
-    pages: (tokens + steps) / 16 + 8,
+    pages: Math.ceil((tokens + steps) / 16) + 8,
     summary,
     rope: { factor: 1, originalContext: 0 },
   });

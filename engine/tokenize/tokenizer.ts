@@ -6,33 +6,18 @@
 // of its merges stands a table of the words already seen, because most words of a source file were (it runs them at about
 // 100 k words/s, the table at several million). It must not read files or know of models.
 
-import { createHash } from "node:crypto";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { QuireError } from "../errors.ts";
 import { alphabet, spell, unspell } from "./byte-level.ts";
-import { findPreTokenizer, preTokenizerNames } from "./pre-tokenizers.ts";
 import { StreamDecoder } from "./stream-decoder.ts";
-
-/** A tokenizer as GGUF metadata describes it (`tokenizer.ggml.*`). */
-export interface TokenizerSource {
-  /** `tokenizer.ggml.model`: "gpt2" is byte-level BPE. */
-  model: string;
-  /** `tokenizer.ggml.pre`. */
-  pre: string;
-  tokens: readonly string[];
-  /** GGUF's token types, one per token: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
-  tokenTypes: readonly number[];
-  /** "left right", best first. */
-  merges: readonly string[];
-  bosId?: number | undefined;
-  eosId?: number | undefined;
-  addBos?: boolean | undefined;
-}
-
-const unknownType = 2;
-const controlType = 3;
-const userDefinedType = 4;
-const normalType = 1;
+import {
+  checkKind,
+  checkShape,
+  hashSource,
+  type TokenizerSource,
+  tokenizerJson,
+  tokenType,
+} from "./tokenizer-source.ts";
 
 // A word longer than this is cut; llama.cpp does not cut. Merging costs memory and n·log n time in the word's length, and a
 // megabyte without a space, punctuation mark or change of kind is not text that a model was trained on.
@@ -75,7 +60,7 @@ export class Tokenizer {
     this.#idOf = model.tokens_to_ids;
     this.#pattern = new RegExp(pre.pattern, "uy");
     this.#userDefined = matcher(
-      source.tokens.filter((token, id) => source.tokenTypes[id] === userDefinedType && token !== ""),
+      source.tokens.filter((token, id) => source.tokenTypes[id] === tokenType.userDefined && token !== ""),
     );
   }
 
@@ -125,8 +110,8 @@ export class Tokenizer {
     if (bytes === undefined) {
       const token = this.#source.tokens[id] ?? "";
       const type = this.#source.tokenTypes[id];
-      if (type === userDefinedType) bytes = new TextEncoder().encode(token);
-      else if (type === normalType) bytes = unspell(token) ?? new TextEncoder().encode(token);
+      if (type === tokenType.userDefined) bytes = new TextEncoder().encode(token);
+      else if (type === tokenType.normal) bytes = unspell(token) ?? new TextEncoder().encode(token);
       else bytes = new Uint8Array(0);
       if (id >= 0 && id < this.vocabularySize) this.#bytes[id] = bytes;
     }
@@ -151,7 +136,7 @@ export class Tokenizer {
   /** True for tokens that are not text: control and unknown ones. */
   isControl(id: number): boolean {
     const type = this.#source.tokenTypes[id];
-    return type === controlType || type === unknownType;
+    return type === tokenType.control || type === tokenType.unknown;
   }
 
   /** Cuts a text into words and adds their ids. */
@@ -218,100 +203,6 @@ class Ids {
 /** The same text in memory of its own. */
 function detached(text: string): string {
   return Buffer.from(text, "utf16le").toString("utf16le");
-}
-
-function checkKind(source: TokenizerSource): { pattern: string; ignoreMerges: boolean } {
-  if (source.model !== "gpt2") {
-    throw new QuireError(
-      "unsupported-model",
-      `The tokenizer is of kind "${source.model}"; only byte-level BPE ("gpt2") is supported.`,
-      {
-        where: "tokenizer.ggml.model",
-      },
-    );
-  }
-  const pre = findPreTokenizer(source.pre);
-  if (pre === undefined) {
-    const known = preTokenizerNames().join(", ");
-    throw new QuireError("unsupported-model", `The pre-tokenizer "${source.pre}" is not one of ${known}.`, {
-      where: "tokenizer.ggml.pre",
-    });
-  }
-  return pre;
-}
-
-function checkShape(source: TokenizerSource): void {
-  const count = source.tokens.length;
-  const fail = (message: string, where: string): never => {
-    throw new QuireError("invalid-model", message, { where });
-  };
-  if (count === 0) fail("The vocabulary is empty.", "tokenizer.ggml.tokens");
-  if (source.tokenTypes.length !== count)
-    fail(`${count} tokens have ${source.tokenTypes.length} types.`, "tokenizer.ggml.token_type");
-  for (const [name, id] of [["bos", source.bosId] as const, ["eos", source.eosId] as const]) {
-    if (id !== undefined && !(Number.isInteger(id) && id >= 0 && id < count))
-      fail(`Token ${id} does not exist.`, `tokenizer.ggml.${name}_token_id`);
-  }
-  const known = new Set(source.tokens);
-  if (known.size !== count) fail("A token appears twice.", "tokenizer.ggml.tokens");
-  // Other bytes may be missing (SmolLM2 lacks six control characters): as in llama.cpp they then give no token.
-  for (let byte = 0x20; byte < 0x7f; byte++) {
-    if (!known.has(alphabet[byte] ?? ""))
-      fail(`The vocabulary has no token for "${String.fromCharCode(byte)}".`, "tokenizer.ggml.tokens");
-  }
-  for (const merge of source.merges) {
-    const gap = merge.indexOf(" ", 1);
-    if (gap < 0 || gap === merge.length - 1 || merge.includes(" ", gap + 1))
-      fail("A merge is not two tokens.", "tokenizer.ggml.merges");
-  }
-}
-
-function hashSource(source: TokenizerSource): string {
-  const hash = createHash("sha256");
-  const { model, pre, bosId, eosId, addBos } = source;
-  hash.update(JSON.stringify(["quire-tokenizer-1", model, pre, bosId ?? null, eosId ?? null, addBos ?? false]));
-  hash.update(JSON.stringify(source.tokens));
-  hash.update(JSON.stringify(source.tokenTypes));
-  hash.update(JSON.stringify(source.merges));
-  return hash.digest("hex");
-}
-
-/** The tokenizer.json that the GGUF's metadata stands for: every control and user-defined token is an added one. */
-function tokenizerJson(source: TokenizerSource, pre: { pattern: string; ignoreMerges: boolean }): object {
-  // No prototype: "__proto__" may be a token.
-  const vocab: Record<string, number> = Object.create(null);
-  source.tokens.forEach((token, id) => {
-    vocab[token] = id;
-  });
-  const added = source.tokens.flatMap((content, id) => {
-    const type = source.tokenTypes[id];
-    const special = type === controlType || type === unknownType;
-    if ((!special && type !== userDefinedType) || content === "") return [];
-    return [{ id, content, special, normalized: false, single_word: false, lstrip: false, rstrip: false }];
-  });
-  return {
-    version: "1.0",
-    added_tokens: added,
-    normalizer: null,
-    pre_tokenizer: {
-      type: "Sequence",
-      pretokenizers: [
-        { type: "Split", pattern: { Regex: pre.pattern }, behavior: "Isolated", invert: false },
-        { type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex: false },
-      ],
-    },
-    post_processor: null,
-    decoder: { type: "ByteLevel" },
-    model: {
-      type: "BPE",
-      vocab,
-      merges: source.merges,
-      unk_token: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: pre.ignoreMerges,
-    },
-  };
 }
 
 /** An expression that finds the longest of these texts, or null when there are none. */

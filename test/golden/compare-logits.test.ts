@@ -47,6 +47,16 @@ describe("compareLogits", () => {
     assert.equal(found.top1Agreement, 0);
   });
 
+  it("leaves out, of the clear positions, those where the golden first two are within a quarter of a nat", () => {
+    const rows = [
+      { ids: [0, 1], p: [0.5, 0.45] },
+      { ids: [0, 1], p: [0.8, 0.1] },
+    ];
+    const found = compareLogits(golden(rows), logitsOf([0.45, 0.5, 0.05], [0.8, 0.1, 0.1]));
+    assert.equal(found.top1Agreement, 0.5);
+    assert.equal(found.top1AgreementClear, 1);
+  });
+
   it("refuses other shapes and NaN", () => {
     assert.throws(() => compareLogits(golden([{ ids: [0], p: [1] }, { ids: [0], p: [1] }]), new Float32Array(3)), RangeError);
     assert.throws(() => compareLogits(golden([{ ids: [5], p: [1] }]), new Float32Array(3)), RangeError);

@@ -2,7 +2,7 @@
 
 import { gguf } from "@huggingface/gguf";
 import { z } from "zod";
-import type { TokenizerSource } from "../../../engine/tokenize/tokenizer.ts";
+import type { TokenizerSource } from "../../../engine/tokenize/tokenizer-source.ts";
 
 const id = z.number().int().nonnegative();
 const schema = z.object({

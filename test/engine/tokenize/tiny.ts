@@ -1,7 +1,8 @@
 // tiny.ts — a small tokenizer for tests: the 256 bytes, a few merges, control and user-defined tokens. Made as a GGUF's is.
 
 import { alphabet } from "../../../engine/tokenize/byte-level.ts";
-import { Tokenizer, type TokenizerSource } from "../../../engine/tokenize/tokenizer.ts";
+import { Tokenizer } from "../../../engine/tokenize/tokenizer.ts";
+import type { TokenizerSource } from "../../../engine/tokenize/tokenizer-source.ts";
 
 export const control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
 

@@ -18,9 +18,9 @@ const stages = ["collect", "plan", "outline", "render", "tokenize", "prefill", "
   (name) => `engine/${name}/`,
 );
 /** Files beside the stages that import no stage and that all of them may use. */
-const common = ["engine/errors.ts", "engine/here.ts", "engine/definition-line.ts"];
+const common = ["engine/errors.ts", "engine/here.ts", "engine/definition-line.ts", "engine/languages.ts"];
 const surface = "native/index.d.ts";
-/** Files that join the stages. */
+/** The joints: the files that may call several stages. */
 const joints = ["engine/pipeline.ts", "engine/prepare.ts", "engine/engine.ts", "engine/open-model.ts"];
 
 const rules: Rule[] = [
@@ -29,6 +29,7 @@ const rules: Rule[] = [
   { from: "engine/errors.ts", values: [] },
   { from: "engine/here.ts", values: [] },
   { from: "engine/definition-line.ts", values: [] },
+  { from: "engine/languages.ts", values: [] },
   { from: "engine/version.ts", values: ["package.json"] },
   // Files of engine/ without a rule of their own: beside the stages, and knowing none of them.
   {

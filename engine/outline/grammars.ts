@@ -5,7 +5,7 @@
 import { createRequire } from "node:module";
 import { Language, Parser } from "web-tree-sitter";
 
-/** Languages of engine/plan/classify.ts, and the grammar that parses each. */
+/** Languages of engine/languages.ts, and the grammar that parses each. */
 const grammarOf: Readonly<Record<string, string>> = {
   typescript: "typescript",
   tsx: "tsx",

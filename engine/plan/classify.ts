@@ -1,105 +1,9 @@
-// classify.ts — what kind of file a path is, in which language, and about how many tokens its bytes make. Pure.
+// classify.ts — what kind of file a path is, and about how many tokens its bytes make. Pure.
+
+import { languageOf } from "../languages.ts";
 
 export type FileClass = "key" | "source" | "test" | "docs" | "config" | "data";
 
-const languages = new Map(
-  Object.entries({
-    ts: "typescript",
-    mts: "typescript",
-    cts: "typescript",
-    tsx: "tsx",
-    js: "javascript",
-    mjs: "javascript",
-    cjs: "javascript",
-    jsx: "jsx",
-    py: "python",
-    pyi: "python",
-    go: "go",
-    rs: "rust",
-    java: "java",
-    kt: "kotlin",
-    kts: "kotlin",
-    scala: "scala",
-    c: "c",
-    h: "cpp",
-    cc: "cpp",
-    cpp: "cpp",
-    cxx: "cpp",
-    hpp: "cpp",
-    hh: "cpp",
-    cu: "cuda",
-    cuh: "cuda",
-    cs: "csharp",
-    fs: "fsharp",
-    rb: "ruby",
-    php: "php",
-    swift: "swift",
-    m: "objectivec",
-    mm: "objectivec",
-    lua: "lua",
-    pl: "perl",
-    pm: "perl",
-    r: "r",
-    jl: "julia",
-    sh: "bash",
-    bash: "bash",
-    zsh: "bash",
-    fish: "fish",
-    ps1: "powershell",
-    bat: "batch",
-    sql: "sql",
-    html: "html",
-    css: "css",
-    scss: "scss",
-    less: "less",
-    vue: "vue",
-    svelte: "svelte",
-    dart: "dart",
-    ex: "elixir",
-    exs: "elixir",
-    erl: "erlang",
-    hs: "haskell",
-    ml: "ocaml",
-    mli: "ocaml",
-    zig: "zig",
-    clj: "clojure",
-    proto: "protobuf",
-    graphql: "graphql",
-    cmake: "cmake",
-    md: "markdown",
-    mdx: "markdown",
-    rst: "rst",
-    txt: "text",
-    adoc: "asciidoc",
-    json: "json",
-    jsonc: "json",
-    json5: "json",
-    yaml: "yaml",
-    yml: "yaml",
-    toml: "toml",
-    ini: "ini",
-    cfg: "ini",
-    conf: "ini",
-    xml: "xml",
-    csv: "csv",
-    tsv: "csv",
-    svg: "xml",
-    gradle: "groovy",
-    groovy: "groovy",
-    tf: "hcl",
-    nix: "nix",
-  }),
-);
-const named = new Map(
-  Object.entries({
-    dockerfile: "dockerfile",
-    makefile: "makefile",
-    "cmakelists.txt": "cmake",
-    rakefile: "ruby",
-    gemfile: "ruby",
-    jenkinsfile: "groovy",
-  }),
-);
 const docs = new Set(["markdown", "rst", "text", "asciidoc"]);
 const config = new Set(["json", "yaml", "toml", "ini", "xml", "dockerfile", "makefile", "cmake", "hcl"]);
 const testPath =
@@ -108,13 +12,6 @@ const dataPath = /(?:^|\/)(?:data|golden|results|snapshots|locales?|translations
 const keyName = /(?:^|\/)(?:readme|architecture|design|overview|agents|claude)(?:\.[a-z]+)?$/i;
 const minorDocs =
   /(?:^|\/)(?:licen[cs]e|copying|notice|authors|contributors|changelog|changes|history|code_of_conduct|security)(?:[.-][a-z0-9-]+)*$/i;
-
-/** A name for the code fence and the outline, "" when unknown. */
-export function languageOf(path: string): string {
-  const name = path.slice(path.lastIndexOf("/") + 1).toLowerCase();
-  const dot = name.lastIndexOf(".");
-  return named.get(name) ?? (dot > 0 ? languages.get(name.slice(dot + 1)) : undefined) ?? "";
-}
 
 /** The kind by which the plan values it. */
 export function classify(path: string): FileClass {

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { classify, estimateTokens, type FileClass, languageOf } from "../../../engine/plan/classify.ts";
+import { languageOf } from "../../../engine/languages.ts";
+import { classify, estimateTokens, type FileClass } from "../../../engine/plan/classify.ts";
 
 const cases: Readonly<Record<FileClass, string[]>> = {
   key: ["README.md", "ARCHITECTURE.md", "app/README", "readme.rst"],

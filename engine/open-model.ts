@@ -2,18 +2,18 @@
 //
 // In: a choice of engine/models/choose.ts. Out: one object that owns the native weights. It must not know about repositories.
 
-import type { Model } from "../../native/index.d.ts";
-import { QuireError } from "../errors.ts";
-import { fromNative, type Native } from "../native.ts";
-import { ensureFolder, modelsFolder, quireHome } from "../paths.ts";
-import { systemPrompt } from "../render/prompt.ts";
-import { type ChatPieces, readChatTemplate } from "../tokenize/chat-template.ts";
-import { Encoder } from "../tokenize/encoder.ts";
-import { TokenCache } from "../tokenize/token-cache.ts";
-import { Tokenizer } from "../tokenize/tokenizer.ts";
-import type { ModelChoice } from "./choose.ts";
-import { type FetchProgress, fetchModel } from "./fetch.ts";
-import { type GgufModel, readGguf } from "./gguf.ts";
+import type { Model } from "../native/index.d.ts";
+import { QuireError } from "./errors.ts";
+import type { ModelChoice } from "./models/choose.ts";
+import { type FetchProgress, fetchModel } from "./models/fetch.ts";
+import { type GgufModel, readGguf } from "./models/gguf.ts";
+import { fromNative, type Native } from "./native.ts";
+import { ensureFolder, modelsFolder, quireHome } from "./paths.ts";
+import { systemPrompt } from "./render/prompt.ts";
+import { type ChatPieces, readChatTemplate } from "./tokenize/chat-template.ts";
+import { Encoder } from "./tokenize/encoder.ts";
+import { TokenCache } from "./tokenize/token-cache.ts";
+import { Tokenizer } from "./tokenize/tokenizer.ts";
 
 export interface OpenModel {
   /** Name in the catalog, or the file's path. */

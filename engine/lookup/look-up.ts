@@ -38,6 +38,8 @@ const hopsFrom = 3;
 /** Share of the budget that the first hop may take before the second has had its turn. */
 const firstShare = 0.7;
 const namesPerHop = 16;
+/** What scores less than this share of the best is not worth the user's wait. */
+const worthReading = 0.25;
 
 export const realLookupDeps: LookupDeps = {
   search: (files, strings, signal) => searchFiles(files, strings, signal),
@@ -92,6 +94,9 @@ export async function lookUp(
   const toWhole = named.files.filter(({ path }) => wanted(path));
   candidates.push(...(await namedCandidates(toWhole, reader, candidates, weighted)));
   candidates.sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1) || a.start - b.start || a.end - b.end);
+  const least = (candidates[0]?.score ?? 0) * worthReading;
+  const worthy = candidates.findIndex(({ score }) => score < least);
+  if (worthy >= 0) candidates.length = worthy;
 
   const sources = new Map<string, readonly string[]>();
   for (const { path } of candidates) sources.set(path, (await reader.lines(path)) ?? []);

@@ -63,25 +63,36 @@ export function matchTerm(term: Term, lower: string, line: string): number {
   return best;
 }
 
-/** Weight of every term by how rare its lines are. */
+/** In fewer files than this a share of them means little. */
+const fewFiles = 12;
+
+/** Weight of every term by how rare its lines are, and by whether it stands everywhere. */
 export function weighTerms(
   terms: readonly Term[],
   hits: ReadonlyMap<string, readonly Hit[]>,
   files: readonly LookupFile[],
 ): Weighted[] {
   const counts = terms.map(() => 0);
+  const inFiles = terms.map(() => 0);
   for (const lines of hits.values()) {
+    const before = [...counts];
     for (const { text } of lines) {
       const lower = text.toLowerCase();
       terms.forEach((term, i) => {
         counts[i] = (counts[i] ?? 0) + matchTerm(term, lower, text);
       });
     }
+    counts.forEach((count, i) => {
+      if (count > (before[i] ?? 0)) inFiles[i] = (inFiles[i] ?? 0) + 1;
+    });
   }
+  // What stands in most files, like the project's own name, tells nothing about where to look.
+  const telling = (i: number): number =>
+    files.length < fewFiles ? 1 : Math.max(0.05, Math.min(1, 1.5 - (2.5 * (inFiles[i] ?? 0)) / files.length));
   const all = files.reduce((sum, file) => sum + file.bytes, 0) / bytesPerLine;
   return terms.map((term, i) => ({
     term,
-    weight: term.weight * Math.log(1 + Math.max(50, all) / (1 + (counts[i] ?? 0))),
+    weight: telling(i) * term.weight * Math.log(1 + Math.max(50, all) / (1 + (counts[i] ?? 0))),
   }));
 }
 

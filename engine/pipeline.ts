@@ -17,6 +17,8 @@ import { outlinePath, type Prepared, prologuePath } from "./prepare.ts";
 import type { AskParams, AskResult, EngineSettings, LookedUp, StageEvent } from "./protocol.ts";
 import { renderQuestion, renderRegion } from "./render/prompt.ts";
 
+/** Tokens of what memory holds already that are repeated before the question: a few seconds of reading. */
+const repeatedTokens = 400;
 /** Files named as loaded, at most. */
 const mostLoaded = 20;
 
@@ -59,7 +61,7 @@ export async function answerQuestion(
   const text = renderQuestion(
     params.question,
     regions.map((region) => region.text),
-    found.missing,
+    found,
   );
   const opening = explainMissing(params.question, [], found.missing);
   const tail = await questionTokens(text, opening, model, signal);
@@ -96,11 +98,11 @@ export async function answerQuestion(
     answer,
     marked: cited.marked,
     stop: generated.result.stop,
-    citations: cited.citations.map(({ index, path, line, text, verified, choices }) => ({
+    citations: cited.citations.map(({ index, path, line, text, verified, choices, anchor }) => ({
       index,
       path,
       line,
-      text,
+      text: verified ? text : answer.slice(anchor.start, anchor.end),
       verified,
       choices: choices ?? [],
     })),
@@ -119,19 +121,25 @@ interface RenderedRegion {
   row: LookedUp;
 }
 
-function lookUpFor(input: AnswerInput, signal: AbortSignal): Promise<LookupResult> {
+/**
+ * Regions that memory lacks; where it holds every file, the best few lines again: near the question a small model finds them.
+ */
+async function lookUpFor(input: AnswerInput, signal: AbortSignal): Promise<LookupResult> {
   const { prepared, model } = input;
   const inMemory = new Map(
     prepared.rows.flatMap(({ path, detail }) =>
       path === prologuePath || path === outlinePath || detail === "off" ? [] : [[path, detail] as const],
     ),
   );
+  const { files } = prepared.collected;
+  const includeHeld = files.every(({ path }) => inMemory.get(path) === "full");
   const request = {
     question: input.params.question,
-    files: prepared.collected.files,
+    files,
     inMemory,
     outlines: outlinesOf(prepared),
-    budgetTokens: input.lookUpTokens,
+    budgetTokens: includeHeld ? Math.min(repeatedTokens, input.lookUpTokens) : input.lookUpTokens,
+    includeHeld,
   };
   return lookUp(request, (text) => model.tokenizer.encode(text).length, signal);
 }

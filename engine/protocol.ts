@@ -133,7 +133,7 @@ export interface Citation {
   path: string;
   /** 1-based; 0 for a whole file. */
   line: number;
-  /** That line as it was read. */
+  /** That line as it was read; where it is not verified, what the answer says. */
   text: string;
   /** The text stands there. */
   verified: boolean;

@@ -10,7 +10,7 @@ import { definitionOfLine } from "../definition-line.ts";
 import { chooseRegions, type TokenCounter } from "./choose.ts";
 import { namedFiles } from "./named.ts";
 import { parseQuestion, type Term } from "./question.ts";
-import { type Candidate, matchTerm, rankBlocks, scoreFile, type Weighted, weighTerms } from "./rank.ts";
+import { type Candidate, isTestPath, matchTerm, rankBlocks, scoreFile, type Weighted, weighTerms } from "./rank.ts";
 import { Reader } from "./reader.ts";
 import { type Found, type Hit, searchFiles } from "./search.ts";
 import {
@@ -23,7 +23,7 @@ import {
   placesIn,
   referencesIn,
 } from "./second-hop.ts";
-import type { LookupFile, LookupRequest, LookupResult, NamedFile } from "./types.ts";
+import type { Definition, LookupFile, LookupRequest, LookupResult, NamedFile } from "./types.ts";
 
 export interface LookupDeps {
   search: (files: readonly LookupFile[], strings: readonly string[], signal: AbortSignal) => Promise<Found>;
@@ -38,6 +38,11 @@ const hopsFrom = 3;
 /** Share of the budget that the first hop may take before the second has had its turn. */
 const firstShare = 0.7;
 const namesPerHop = 16;
+/** A symbol that the question surely means as one; a capitalised word of running text weighs less: it may be a name of anything. */
+const namedSymbol = 2.4;
+const mostPlaces = 3;
+const mostDefinitions = 4;
+const longestDefinition = 160;
 /** What scores less than this share of the best is not worth the user's wait. */
 const worthReading = 0.25;
 
@@ -62,7 +67,11 @@ export async function lookUp(
     signal,
   );
   const missing = [...named.missing, ...(await missingSymbols(asked.terms, found, request, signal, deps))];
-  const result = { missing, namedFiles: named.files };
+  const result = {
+    missing,
+    namedFiles: named.files,
+    definitions: definitionsOf(asked.terms, found, asked.wants.tests),
+  };
   if (request.budgetTokens <= 0) return { regions: [], ...result, complete: found.complete };
 
   const weighted = weighTerms(asked.terms, found.hits, request.files);
@@ -114,6 +123,26 @@ export async function lookUp(
   return { regions, ...result, complete: found.complete };
 }
 
+/** Definitions of the symbols that the question names; one defined in many places is told apart by none of them. */
+function definitionsOf(terms: readonly Term[], found: Found, tests: boolean): Definition[] {
+  const definitions: Definition[] = [];
+  for (const { kind, weight, forms } of terms) {
+    if (kind !== "symbol" || weight < namedSymbol) continue;
+    const places: Definition[] = [];
+    for (const [path, hits] of [...found.hits].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      if (!tests && isTestPath(path)) continue;
+      for (const { line, text } of hits) {
+        const defined = definitionOfLine(text);
+        if (defined === undefined || defined.kind === "value" || !forms.includes(defined.name.toLowerCase())) continue;
+        places.push({ name: defined.name, path, line, text: text.trim().slice(0, longestDefinition) });
+      }
+    }
+    if (places.length <= mostPlaces) definitions.push(...places);
+    if (definitions.length >= mostDefinitions) break;
+  }
+  return definitions.slice(0, mostDefinitions);
+}
+
 /** Symbols of the question that no file has; asked again on their own, since a busy file may have hidden them. */
 async function missingSymbols(
   terms: readonly Term[],
@@ -122,8 +151,7 @@ async function missingSymbols(
   signal: AbortSignal,
   deps: LookupDeps,
 ): Promise<string[]> {
-  // A capitalised word of running text has a low weight: it may be a name of anything.
-  const symbols = terms.filter(({ kind, weight }) => kind === "symbol" && weight >= 2.4);
+  const symbols = terms.filter(({ kind, weight }) => kind === "symbol" && weight >= namedSymbol);
   const unseen = (terms: readonly Term[], hits: ReadonlyMap<string, readonly Hit[]>): Term[] => {
     const left = new Set(terms);
     for (const lines of hits.values()) {

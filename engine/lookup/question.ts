@@ -146,7 +146,9 @@ export function parseQuestion(question: string): Asked {
     wants: {
       tests: has(/\b(?:tests?|tested|specs?|fixtures?|benchmarks?)\b/i),
       // "How does it …" and "why" are what documents are written for.
-      docs: has(/\b(?:docs?|documentation|readme|changelog|guide|tutorial|license)\b|^\s*(?:how do(?:es)?|why|explain|describe)\b/i),
+      docs: has(
+        /\b(?:docs?|documentation|readme|changelog|guide|tutorial|license)\b|^\s*(?:how do(?:es)?|why|explain|describe)\b/i,
+      ),
       value: has(
         /\b(?:values?|defaults?|constants?|limits?|maximum|minimum|how (?:many|much|long|large|big|often)|equals?|initial)\b/i,
       ),

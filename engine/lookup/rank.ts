@@ -96,6 +96,10 @@ export function weighTerms(
   }));
 }
 
+export function isTestPath(path: string): boolean {
+  return testPath.test(path);
+}
+
 /** How much a path has to do with the terms: its words and its name, and whether it is a test or a document. */
 export function pathFactors(
   path: string,

@@ -51,9 +51,20 @@ export interface NamedFile {
   state: HeldDetail | "off";
 }
 
+/** Where a symbol of the question is defined. */
+export interface Definition {
+  name: string;
+  path: string;
+  /** 1-based. */
+  line: number;
+  text: string;
+}
+
 export interface LookupResult {
   /** Best first. */
   regions: Region[];
+  /** Of the symbols that the question names and that are defined in few places, in the order of the question's weights. */
+  definitions: Definition[];
   /** Files and symbols that the question names and no file of the workspace has. */
   missing: string[];
   /** Files that the question names, with how much of each memory holds. */

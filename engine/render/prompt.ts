@@ -31,15 +31,36 @@ export function renderRegion(region: ShownRegion, language: string): string {
   return `File: ${shownPath(region.path)} (lines ${region.startLine} to ${region.endLine})\n${fence}${language}\n${inside}${body}${fence}\n\n`;
 }
 
+export interface KnownDefinition {
+  name: string;
+  path: string;
+  line: number;
+  text: string;
+}
+
+/** What a search of the whole repository says about the question's names. */
+export interface Findings {
+  definitions: readonly KnownDefinition[];
+  missing: readonly string[];
+}
+
 /**
- * What follows the documents: regions added for the question, what a search of the whole repository did not find, and the
- * question. Told of nothing, a small model invents what it is asked for, every time.
+ * What follows the documents: regions added for the question, what a search found or did not find of the names in it, and the
+ * question. Small models read what is last; told of nothing, they invent what they are asked for, every time.
  */
-export function renderQuestion(question: string, regions: readonly string[], missing: readonly string[]): string {
+export function renderQuestion(question: string, regions: readonly string[], findings: Findings): string {
   const added =
     regions.length === 0 ? "" : `More of the repository, looked up for this question:\n\n${regions.join("")}`;
-  const names = missing.slice(0, mostMissing).map((name) => `\`${name.replace(/[`\s]+/g, " ").slice(0, 80)}\``);
+  const defined = findings.definitions.map(
+    ({ name, path, line, text }) =>
+      `Note: \`${inline(name)}\` is defined in ${shownPath(path)}, line ${line}: ${inline(text)}\n`,
+  );
+  const names = findings.missing.slice(0, mostMissing).map((name) => `\`${inline(name).slice(0, 80)}\``);
   const verb = names.length === 1 ? "does" : "do";
   const absent = names.length === 0 ? "" : `Note: ${names.join(", ")} ${verb} not occur anywhere in the repository.\n`;
-  return `${added}${absent}Question: ${question.trim()}`;
+  return `${added}${defined.join("")}${absent}Question: ${question.trim()}`;
+}
+
+function inline(text: string): string {
+  return text.replace(/[`\s]+/g, " ").trim();
 }

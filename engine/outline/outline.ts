@@ -4,7 +4,7 @@
 // where no grammar knows the language or the file is too large or too hard to parse. Deterministic.
 
 import type { Node } from "web-tree-sitter";
-import { languageOf } from "../plan/classify.ts";
+import { languageOf } from "../languages.ts";
 import { definitionsIn, type SymbolKind } from "./definitions.ts";
 import { grammarFor, parserFor } from "./grammars.ts";
 import { markdownOutline } from "./markdown.ts";

@@ -87,22 +87,22 @@ export async function answerQuestion(
   const generated = await generate(input, signal, events);
 
   // cite
-  const answer = (opening + model.tokenizer.decode(generated.result.tokens)).trim();
+  const written = model.tokenizer.decode(generated.result.tokens);
   const loaded = loadedFiles(generated.result, memory);
   const index = createCiteIndex(readDocuments(prepared, regions), outlinesOf(prepared));
-  const cited = resolveCitations(answer, index, { pageMass: new Map(loaded.map(({ path, share }) => [path, share])) });
+  const cited = resolveCitations(written, index, { pageMass: new Map(loaded.map(({ path, share }) => [path, share])) });
   return {
     question: params.question,
     model: model.name,
     preface,
-    answer,
-    marked: cited.marked,
+    answer: (opening + written).trim(),
+    marked: (opening + cited.marked).trim(),
     stop: generated.result.stop,
     citations: cited.citations.map(({ index, path, line, text, verified, choices, anchor }) => ({
       index,
       path,
       line,
-      text: verified ? text : answer.slice(anchor.start, anchor.end),
+      text: verified ? text : written.slice(anchor.start, anchor.end),
       verified,
       choices: choices ?? [],
     })),

@@ -16,7 +16,7 @@ import { findModel } from "../../../engine/models/catalog.ts";
 import { readGguf } from "../../../engine/models/gguf.ts";
 import { modelsFolder } from "../../../engine/paths.ts";
 import { renderFile } from "../../../engine/render/document.ts";
-import { documentsHeading, renderQuestion, systemPrompt } from "../../../engine/render/prompt.ts";
+import { documentsHeading, systemPrompt } from "../../../engine/render/prompt.ts";
 import { renderTemplate } from "../../../engine/tokenize/render-template.ts";
 import { ensurePeer, peerVersion } from "../peer/ensure-peer.ts";
 import { Peer } from "../peer/peer-client.ts";

@@ -265,8 +265,11 @@ function scope(name: Node): string | undefined {
   return name.childForFieldName("scope")?.text.replace(/<.*$/s, "");
 }
 
+/** Characters of a Go receiver that are looked at. */
+const longestReceiver = 200;
+
 /** The type of a Go method. */
 function receiver(node: Node): string | undefined {
-  const text = node.childForFieldName("receiver")?.text;
+  const text = node.childForFieldName("receiver")?.text.slice(-longestReceiver);
   return text === undefined ? undefined : /([\p{L}_][\p{L}\p{N}_]*)\s*(?:\[[^\]]*\])?\s*\)$/u.exec(text)?.[1];
 }

@@ -25,8 +25,8 @@ export interface Outline {
   symbols: OutlineSymbol[];
 }
 
-/** Larger files are data or generated; parsing one takes about 100 ms per MB. */
-const maxCharacters = 1_500_000;
+/** Larger files are data or generated. Parsing takes about 1 s and 150 MB for each MB; WebAssembly never gives memory back. */
+const maxCharacters = 600_000;
 /** A parse that takes longer is given up. */
 const maxParseMs = 2000;
 /** More is a table of names, not an outline. */

@@ -77,4 +77,12 @@ describe("refusing by the beginning", () => {
   );
   checkHead("a key in JSON", `{"private_key": "-----BEGIN PRIVATE KEY-----\\n${base64}"}`, "secret-looking");
   checkHead("code that reads keys", 'if (text.startsWith("-----BEGIN PRIVATE KEY-----")) parse(text);\n', undefined);
+
+  it("takes no time over text made to mislead the search for keys", () => {
+    // Bug: lines like "a: a: a:" could be cut in exponentially many ways.
+    const began = performance.now();
+    for (const part of ["a: ", "a: \n", "A ", "\\n", "a: b\n "])
+      refuseHead(Buffer.from(`-----BEGIN PRIVATE KEY-----\n${part.repeat(headBytes)}`.slice(0, headBytes)), false);
+    assert.ok(performance.now() - began < 2000);
+  });
 });

@@ -82,7 +82,7 @@ async function promptOf(model: string, folder: string, question: string): Promis
     .sort()) {
     documents.push(renderFile(path, await readFile(join(folder, path), "utf8"), languageOf(path)).text);
   }
-  const content = `${documentsHeading}${documents.join("")}${renderQuestion(question, [], { definitions: [], missing: [] })}`;
+  const content = `${documentsHeading}${documents.join("")}Question: ${question}`;
   const { chatTemplate, tokenizer } = await readGguf(model);
   if (chatTemplate === null) throw new Error(`${model} has no chat template.`);
   return renderTemplate({

@@ -10,45 +10,83 @@ export interface OutlinedFile {
   symbols: readonly { name: string; kind: string; parent?: string }[];
 }
 
-/** Shares of the symbols that are tried, until the text fits: all, then top-level ones, then fewer, then paths alone. */
-const perFile = [Number.POSITIVE_INFINITY, 24, 12, 6, 3, 0] as const;
-
 const opening = "Outline of the repository, as path: symbols\n";
 
+/** A file's line begins with so many symbols; more of them only when every file has its line. */
+const symbolsAtFirst = 3;
+/** No tokenizer makes fewer tokens of identifiers and paths: what is longer need not be counted. */
+const mostCharactersPerToken = 12;
+
+/** A path with its first symbols, or one symbol more for it. */
+interface Piece {
+  file: number;
+  symbols: readonly number[];
+}
+
 /**
- * The tail in at most `maxTokens` tokens, as `count` counts them. Methods fall out first, then the later symbols of each file,
- * then symbols altogether, then the last files. Empty when not even one path fits.
+ * The tail in at most `maxTokens` tokens, as `count` counts them; `files` in order of value. First each file gets its line with
+ * its most telling symbols, then the files take turns for the rest: functions, types and named constants before other
+ * constants before methods. Symbols stand in the order of the source. Empty when not even one line fits.
  */
 export function renderOutlineTail(
   files: readonly OutlinedFile[],
   maxTokens: number,
   count: (text: string) => number,
 ): string {
-  if (files.length === 0) return "";
-  const attempts: { methods: boolean; limit: number }[] = [
-    { methods: true, limit: Number.POSITIVE_INFINITY },
-    ...perFile.map((limit) => ({ methods: false, limit })),
-  ];
-  for (const { methods, limit } of attempts) {
-    const text = tail(files, methods, limit);
-    if (count(text) <= maxTokens) return text;
-  }
-  // Paths alone are too many: as many as fit, found by halving.
+  const pieces = piecesOf(files);
   let low = 0;
-  let high = files.length;
+  let high = pieces.length;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    if (count(tail(files.slice(0, middle), false, 0)) <= maxTokens) low = middle;
+    const text = tail(files, pieces.slice(0, middle));
+    if (text.length <= maxTokens * mostCharactersPerToken && count(text) <= maxTokens) low = middle;
     else high = middle - 1;
   }
-  return low === 0 ? "" : tail(files.slice(0, low), false, 0);
+  return low === 0 ? "" : tail(files, pieces.slice(0, low));
 }
 
-function tail(files: readonly OutlinedFile[], methods: boolean, limit: number): string {
-  const lines = files.map(({ path, symbols }) => {
-    const names = symbols.filter((symbol) => methods || symbol.parent === undefined).map((symbol) => symbol.name);
-    const shown = [...new Set(names)].slice(0, limit);
-    return shown.length === 0 ? shownPath(path) : `${shownPath(path)}: ${shown.join(", ")}`;
+/** All pieces, the most valuable first. */
+function piecesOf(files: readonly OutlinedFile[]): Piece[] {
+  const ranked = files.map(({ symbols }) => rankedSymbols(symbols));
+  const lines = ranked.map((indices, file): Piece => ({ file, symbols: indices.slice(0, symbolsAtFirst) }));
+  const rest = ranked.flatMap((indices, file) =>
+    indices
+      .slice(symbolsAtFirst)
+      .map((index, turn) => ({ file, index, turn, rank: rankOf(files[file]?.symbols[index]) })),
+  );
+  rest.sort((a, b) => a.rank - b.rank || a.turn - b.turn || a.file - b.file);
+  return [...lines, ...rest.map(({ file, index }): Piece => ({ file, symbols: [index] }))];
+}
+
+/** Indices of a file's symbols, each name once, the most telling first. */
+function rankedSymbols(symbols: OutlinedFile["symbols"]): number[] {
+  const seen = new Set<string>();
+  const indices = symbols.flatMap(({ name }, index) => {
+    if (seen.has(name)) return [];
+    seen.add(name);
+    return [index];
+  });
+  return indices.sort((a, b) => rankOf(symbols[a]) - rankOf(symbols[b]) || a - b);
+}
+
+/** 0: what a question would name; 2: what its class already stands for. */
+function rankOf(symbol: OutlinedFile["symbols"][number] | undefined): number {
+  if (symbol === undefined || symbol.kind === "method") return 2;
+  if (symbol.kind === "constant") return symbol.parent === undefined && /^[A-Z]/.test(symbol.name) ? 0 : 1;
+  return 0;
+}
+
+function tail(files: readonly OutlinedFile[], pieces: readonly Piece[]): string {
+  const shown = new Map<number, number[]>();
+  for (const { file, symbols } of pieces) shown.set(file, [...(shown.get(file) ?? []), ...symbols]);
+  const lines = [...shown].map(([file, indices]) => {
+    const { path = "", symbols = [] } = files[file] ?? {};
+    const names = indices.sort((a, b) => a - b).map((index) => oneLine(symbols[index]?.name ?? ""));
+    return names.length === 0 ? shownPath(path) : `${shownPath(path)}: ${names.join(", ")}`;
   });
   return `${opening}${lines.join("\n")}\n\n`;
+}
+
+function oneLine(name: string): string {
+  return name.replace(/\s+/g, " ");
 }

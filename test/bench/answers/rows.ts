@@ -2,13 +2,21 @@
 
 import type { Kind } from "./questions.ts";
 
+export interface Circumstances {
+  command: string;
+  /** Of the checkout when asked; " with changes" where engine/ or native/ had some. */
+  commit: string;
+  machine: string;
+  date: string;
+}
+
 export interface Side {
   right: boolean;
   why: string;
   answer: string;
 }
 
-export interface QuestionRow {
+export interface QuestionRow extends Circumstances {
   bench: "answers";
   row: "question";
   model: string;
@@ -32,7 +40,7 @@ export interface QuestionRow {
   peer: (Side & { cached: boolean; promptTokens: number }) | null;
 }
 
-export interface SummaryRow {
+export interface SummaryRow extends Circumstances {
   bench: "answers";
   row: "summary";
   model: string;
@@ -84,8 +92,17 @@ function summary(
     peerRight: rows.some((row) => row.peer === null) ? null : rows.filter((row) => row.peer?.right === true).length,
     citationsVerified: add((row) => row.quire.citationsVerified),
     citationsRightPlace: add((row) => row.quire.citationsRightPlace),
+    command: distinct(rows.map((row) => row.command)),
+    commit: distinct(rows.map((row) => row.commit)),
+    machine: distinct(rows.map((row) => row.machine)),
+    date: distinct(rows.map((row) => row.date)),
     notThereRight: missing.length === 0 ? null : missing.filter((row) => row.quire.right).length,
   };
+}
+
+/** A set may have been asked in several runs. */
+function distinct(values: readonly string[]): string {
+  return [...new Set(values)].join("; ");
 }
 
 /** One line for people. */

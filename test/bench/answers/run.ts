@@ -1,8 +1,8 @@
 // run.ts — `npm run bench -- answers`: keyed questions about real repositories, asked of Quire and of llama.cpp, judged by the key.
 //
-// Options: --model qwen2.5-coder-0.5b|qwen2.5-coder-1.5b|both, --repos a,b, --limit n (questions a repository), --no-peer, --json. The rows of a
-// model's set (the small repositories, the large one) that was asked whole replace those in test/bench/results/answers.json;
-// anything less only prints. Rows go to standard output with --json, all else to standard error.
+// Options: --model qwen2.5-coder-0.5b|qwen2.5-coder-1.5b|both, --repos a,b, --limit n (questions a repository), --no-peer, --json.
+// A repository that was asked whole replaces its model's rows in test/bench/results/answers.json, where sets are summed up once they
+// are whole; anything less only prints. Rows go to standard output with --json, all else to standard error.
 
 import { execFileSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ import { type Asked, askQuire } from "./ask-quire.ts";
 import { judge, judgeCitation, mentionsOf } from "./judge.ts";
 import { type Question, readQuestions } from "./questions.ts";
 import { ensureRepository, type Repository, repositories } from "./repositories.ts";
-import { type QuestionRow, sentence, summarize } from "./rows.ts";
+import { type Circumstances, type QuestionRow, sentence, summarize } from "./rows.ts";
 
 const checkout = fileURLToPath(new URL("../../../", import.meta.url));
 const results = fileURLToPath(new URL("../results/answers.json", import.meta.url));
@@ -35,27 +35,22 @@ interface Options {
 export async function run(args: string[]): Promise<number> {
   const options = parseOptions(args);
   const questions = await readQuestions();
+  const circumstances = circumstancesOf(args);
   const rows: QuestionRow[] = [];
   for (const model of options.models) {
     for (const repository of options.repositories) {
-      const asked = questions.filter((question) => question.repository === repository.name).slice(0, options.limit);
-      const made = await askRepository(asked, repository, model, options);
+      const all = questions.filter((question) => question.repository === repository.name);
+      const asked = all.slice(0, options.limit);
+      const made = await askRepository(asked, repository, model, options, circumstances);
       rows.push(...made);
       if (options.json) for (const row of made) process.stdout.write(`${JSON.stringify(row)}\n`);
+      if (asked.length === all.length) await keep(made, questions);
     }
   }
-  const circumstances = circumstancesOf(args);
-  const summaries = summarize(rows).map((row) => ({ ...row, ...circumstances }));
-  for (const row of summaries) {
+  for (const row of summarize(rows)) {
     say(sentence(row));
     if (options.json) process.stdout.write(`${JSON.stringify(row)}\n`);
   }
-  const whole = (row: { model: string; set: string }): boolean => {
-    const have = new Set(rows.filter(({ model, set }) => model === row.model && set === row.set).map(({ id }) => id));
-    const names = repositories.filter(({ large }) => large === (row.set === "large")).map(({ name }) => name);
-    return questions.every(({ id, repository }) => have.has(id) || !names.includes(repository));
-  };
-  await keep([...rows, ...summaries].filter(whole));
   return 0;
 }
 
@@ -64,6 +59,7 @@ async function askRepository(
   repository: Repository,
   model: string,
   options: Options,
+  circumstances: Circumstances,
 ): Promise<QuestionRow[]> {
   const folder = await ensureRepository(repository, say);
   const files = await readFiles(folder);
@@ -78,7 +74,7 @@ async function askRepository(
     const { kind, id } = question;
     const set = repository.large ? "large" : "small";
     const about = { model, set, repository: repository.name, kind, id, question: question.question } as const;
-    rows.push({ bench: "answers", row: "question", ...about, quire, peer: null });
+    rows.push({ bench: "answers", row: "question", ...about, quire, peer: null, ...circumstances });
   }
   // The large repository does not fit the peer's context: only the small ones are asked of it.
   if (options.peer && !repository.large) await askPeer(rows, questions, folder, model);
@@ -183,7 +179,7 @@ function parseOptions(args: string[]): Options {
   return { models: chosen, repositories: some, limit, peer: !values["no-peer"], json: values.json };
 }
 
-function circumstancesOf(args: readonly string[]): { command: string; commit: string; machine: string; date: string } {
+function circumstancesOf(args: readonly string[]): Circumstances {
   const git = (...words: string[]): string => execFileSync("git", words, { cwd: checkout, encoding: "utf8" }).trim();
   const changed = git("status", "--porcelain", "--", "engine", "native") === "" ? "" : " with changes";
   return {
@@ -194,13 +190,20 @@ function circumstancesOf(args: readonly string[]): { command: string; commit: st
   };
 }
 
-/** Puts rows into the result file in place of those of the same model and set. */
-async function keep(rows: readonly { model: string; set: string }[]): Promise<void> {
-  if (rows.length === 0) return;
-  const schema = z.array(z.object({ model: z.string(), set: z.string() }).loose());
-  const before = schema.parse(JSON.parse(await readFile(results, "utf8").catch(() => "[]")));
-  const replaced = (row: { model: string; set: string }): boolean =>
-    rows.some(({ model, set }) => model === row.model && set === row.set);
-  await writeFile(results, `${JSON.stringify([...before.filter((row) => !replaced(row)), ...rows], null, 1)}\n`);
+/** Puts a repository's rows into the result file in place of its model's older ones, and sums up the sets that are whole. */
+async function keep(rows: readonly QuestionRow[], questions: readonly Question[]): Promise<void> {
+  const text = await readFile(results, "utf8").catch(() => "[]");
+  const before = z.array(z.custom<QuestionRow>((row) => z.object({ row: z.string() }).safeParse(row).success));
+  const old = before.parse(JSON.parse(text)).filter(({ row }) => row === "question");
+  const replaced = (row: QuestionRow): boolean =>
+    rows.some(({ model, repository }) => model === row.model && repository === row.repository);
+  const all = [...old.filter((row) => !replaced(row)), ...rows];
+  const sizes = new Map(repositories.map(({ name, large }) => [name, large ? "large" : "small"]));
+  const wanted = (set: string): number => questions.filter(({ repository }) => sizes.get(repository) === set).length;
+  const whole = summarize(all).filter((sum) => {
+    const have = all.filter(({ model, set }) => model === sum.model && set === sum.set);
+    return have.length === wanted(sum.set);
+  });
+  await writeFile(results, `${JSON.stringify([...whole, ...all], null, 1)}\n`);
   say("Written: test/bench/results/answers.json");
 }

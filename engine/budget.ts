@@ -74,6 +74,7 @@ export function chooseBudget(input: BudgetInput): Budget {
     const factor = contextFor(tokens, input.maxTokens) / input.context;
     if (factor > largestRopeFactor) {
       const most = Math.floor((input.context * largestRopeFactor - questionTokens - input.maxTokens) / perBudget);
+      if (most < smallest) throw noRoom(input.context);
       throw new QuireError("budget-too-large", `This model reads at most ${most} tokens, not ${tokens}.`, {
         where: "token-budget",
         nextStep: `Use --token-budget ${most} or less.`,
@@ -86,12 +87,7 @@ export function chooseBudget(input: BudgetInput): Budget {
   }
 
   if (byMemory < smallest) throw tooLittleMemory(smallest, byMemory);
-  if (byContext < smallest) {
-    throw new QuireError("budget-too-small", `The model's context of ${input.context} tokens leaves no room to read.`, {
-      where: "token-budget",
-      nextStep: "Choose a model with a longer context, or fewer --max-tokens.",
-    });
-  }
+  if (byContext < smallest) throw noRoom(input.context);
   const bounds: { tokens: number; why: string }[] = [
     { tokens: byContext, why: `the model's context of ${input.context}` },
     { tokens: byMemory, why: "free memory" },
@@ -112,6 +108,13 @@ export function chooseBudget(input: BudgetInput): Budget {
     };
   }
   return { tokens, lookUpTokens: lookUp(tokens), ropeFactor: 1, reason: `${tokens} tokens, bounded by ${bound.why}` };
+}
+
+function noRoom(context: number): QuireError {
+  return new QuireError("budget-too-small", `The model's context of ${context} tokens leaves no room to read.`, {
+    where: "token-budget",
+    nextStep: "Choose a model with a longer context, or fewer --max-tokens.",
+  });
 }
 
 function tooLittleMemory(tokens: number, possible: number): QuireError {

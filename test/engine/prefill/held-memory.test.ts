@@ -1,0 +1,196 @@
+// What stays in memory between questions, on a small random model: whole documents with the same token ids, nothing else.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { QuireError } from "../../../engine/errors.ts";
+import { readGguf } from "../../../engine/models/gguf.ts";
+import { native } from "../../../engine/native.ts";
+import { HeldMemory, pagesFor, type ReadProgress, type WantedDocument } from "../../../engine/prefill/held-memory.ts";
+import type { Model } from "../../../native/index.d.ts";
+import { randomFrom, tinyModel, writeGguf } from "../models/gguf-writer.ts";
+
+const shape = { summary: "mean-spread", rope: { factor: 1, originalContext: 0 } } as const;
+const never = new AbortController().signal;
+const quiet = (): void => {};
+
+function document(name: string, tokens: number, seed = 1): WantedDocument {
+  const random = randomFrom(seed);
+  return { path: name, tokens: Int32Array.from({ length: tokens }, () => Math.floor(random() * 280)) };
+}
+
+const hasCode = (code: string) => (error: unknown) => error instanceof QuireError && error.code === code;
+
+describe("held memory", () => {
+  let folder = "";
+  let model: Model;
+  let memory: HeldMemory;
+  const documents = [document("a", 40), document("b", 700, 2), document("c", 17, 3), document("d", 900, 4)];
+  const total = 40 + 700 + 17 + 900;
+
+  before(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), "quire-held-"));
+    const file = path.join(folder, "tiny.gguf");
+    await writeFile(file, writeGguf(tinyModel({ heads: 4, kvHeads: 2 })).bytes);
+    const { geometry, tensors } = await readGguf(file);
+    model = await native().openModel({ path: file, geometry, tensors, threads: 1, cpu: "auto" });
+  });
+  after(async () => {
+    model.dispose();
+    await rm(folder, { recursive: true, force: true });
+  });
+  beforeEach(() => {
+    memory = new HeldMemory(native(), model, shape, 200);
+  });
+  afterEach(() => memory.dispose());
+
+  const read = (wanted: WantedDocument[], signal = never, onProgress: (progress: ReadProgress) => void = quiet) =>
+    memory.read(wanted, signal, onProgress);
+
+  it("reads everything first, and nothing of the same again", async () => {
+    const first = await read(documents);
+    assert.deepEqual([first.reusedTokens, first.prefilledTokens], [0, total]);
+    assert.equal(memory.tokens, total);
+    const again = await read(documents.map(({ path: name, tokens }) => ({ path: name, tokens: tokens.slice() })));
+    assert.deepEqual([again.reusedTokens, again.prefilledTokens], [total, 0]);
+  });
+
+  it("puts each document on pages of its own", async () => {
+    await read(documents);
+    assert.deepEqual(memory.firstPages(), [0, 3, 47, 49]);
+  });
+
+  const middle = documents[1]?.tokens.slice() ?? new Int32Array();
+  middle[699] = (middle[699] ?? 0) === 5 ? 6 : 5;
+  const [a, b, c, d] = documents as [WantedDocument, WantedDocument, WantedDocument, WantedDocument];
+  const changes: [string, WantedDocument[], number][] = [
+    ["a token changed in the middle", [a, { path: "b", tokens: middle }, c, d], 40],
+    ["a document renamed", [a, b, { ...c, path: "e" }, d], 740],
+    ["a document dropped at the end", [a, b, c], 757],
+    ["a document dropped at the beginning", [b, c, d], 0],
+    ["one added at the end", [...documents, document("e", 30, 5)], total],
+    ["two swapped", [a, c, b, d], 40],
+    ["all dropped", [], 0],
+  ];
+  for (const [what, wanted, reused] of changes) {
+    it(`with ${what} keeps the ${reused} tokens before it`, async () => {
+      await read(documents);
+      const outcome = await read(wanted);
+      const all = wanted.reduce((sum, { tokens }) => sum + tokens.length, 0);
+      assert.deepEqual([outcome.reusedTokens, outcome.prefilledTokens], [reused, all - reused]);
+      assert.equal(memory.tokens, all);
+      assert.deepEqual(
+        memory.documents.map((held) => held.path),
+        wanted.map((document) => document.path),
+      );
+    });
+  }
+
+  it("says how far it is: to the end, never back, with a time left that ends at zero", async () => {
+    const seen: ReadProgress[] = [];
+    await read(documents, never, (progress) => seen.push(progress));
+    assert.deepEqual(
+      seen.map(({ done }) => done),
+      [512, 1024, 1536, total],
+    );
+    assert.ok(seen.every((progress) => progress.total === total && progress.tokensPerSecond > 0));
+    assert.equal(seen.at(-1)?.secondsLeft, 0);
+  });
+
+  it("cancelled between two chunks keeps whole documents, and the next read goes on from there", async () => {
+    const stopper = new AbortController();
+    const reading = read(documents, stopper.signal, ({ done }) => done >= 1024 && stopper.abort());
+    await assert.rejects(reading, hasCode("cancelled"));
+    assert.deepEqual(
+      memory.documents.map((held) => held.path),
+      ["a", "b", "c"],
+    );
+    assert.equal(memory.tokens, 757, "the part of the fourth document is gone");
+    const outcome = await read(documents);
+    assert.deepEqual([outcome.reusedTokens, outcome.prefilledTokens], [757, 900]);
+  });
+
+  it("cancelled within a chunk keeps whole documents too", async () => {
+    const stopper = new AbortController();
+    const reading = read(documents, stopper.signal);
+    setImmediate(() => stopper.abort());
+    await assert.rejects(reading, hasCode("cancelled"));
+    const kept = memory.documents.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    assert.equal(memory.tokens, kept);
+    assert.equal((await read(documents)).reusedTokens, kept);
+  });
+
+  it("does nothing for a signal that fired before", async () => {
+    await assert.rejects(read(documents, AbortSignal.abort()), hasCode("cancelled"));
+    assert.equal(memory.tokens, 0);
+  });
+
+  it("drops question and answer before the next read, and keeps the documents", async () => {
+    await read(documents);
+    await memory.appendTail(document("question", 600, 9).tokens, never, quiet);
+    await memory.appendTail(document("more", 5, 10).tokens, never, quiet);
+    assert.equal(memory.tokens, total + 605);
+    assert.equal(memory.firstPages().length, 5, "the tail is one document");
+    memory.dropTail();
+    assert.equal(memory.tokens, total);
+    memory.dropTail();
+    const outcome = await read(documents);
+    assert.deepEqual([outcome.reusedTokens, outcome.prefilledTokens], [total, 0]);
+  });
+
+  it("answers the same before and after a reuse, bit for bit", async () => {
+    const answer = async (): Promise<Int32Array> => {
+      await read(documents);
+      await memory.appendTail(document("question", 30, 9).tokens, never, quiet);
+      const options = {
+        maxTokens: 12,
+        sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 0 },
+        selection: {
+          pageBudget: 256,
+          vote: "softmax" as const,
+          spreadFactor: 1,
+          sinkPages: 1,
+          recentPages: 4,
+          denseLayers: 0,
+          force: false,
+          observe: false,
+        },
+        stopTokens: [],
+        pageMass: true,
+      };
+      return (await memory.generate(options, never, quiet)).tokens;
+    };
+    const first = await answer();
+    assert.equal(first.length, 12);
+    assert.deepEqual(await answer(), first);
+    await read([a, { path: "b", tokens: middle }, c, d]);
+    assert.deepEqual(await answer(), first, "after another version was read in between");
+  });
+
+  it("a tail cancelled half-way can be dropped", async () => {
+    await read([a]);
+    const stopper = new AbortController();
+    const asked = memory.appendTail(document("question", 2000, 9).tokens, stopper.signal, () => stopper.abort());
+    await assert.rejects(asked, hasCode("cancelled"));
+    assert.equal((await read([a, c])).reusedTokens, 40);
+  });
+
+  it("knows what fits, and says so where something does not", async () => {
+    assert.equal(pagesFor(0), 0);
+    assert.equal(pagesFor(16), 1);
+    assert.equal(pagesFor(17), 2);
+    assert.ok(memory.fits(documents, 100));
+    assert.ok(!memory.fits([document("huge", 3200)], 0));
+    await assert.rejects(read([a, document("huge", 3200)]), hasCode("memory-full"));
+    assert.deepEqual(
+      memory.documents.map((held) => held.path),
+      ["a"],
+    );
+    assert.equal(memory.tokens, 40);
+  });
+
+  it("is refused where the machine cannot hold it", () => {
+    assert.throws(() => new HeldMemory(native(), model, shape, 67_108_864), hasCode("out-of-memory"));
+  });
+});

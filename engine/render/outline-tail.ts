@@ -7,7 +7,7 @@ import { shownPath } from "./document.ts";
 
 export interface OutlinedFile {
   path: string;
-  symbols: readonly { name: string; kind: string; parent?: string }[];
+  symbols: readonly { name: string; kind: string; parent?: string; signature?: string }[];
 }
 
 const opening = "Outline of the repository, as path: symbols\n";
@@ -25,8 +25,8 @@ interface Piece {
 
 /**
  * The tail in at most `maxTokens` tokens, as `count` counts them; `files` in order of value. First each file gets its line with
- * its most telling symbols, then the files take turns for the rest: functions, types and named constants before other
- * constants before methods. Symbols stand in the order of the source. Empty when not even one line fits.
+ * its most telling symbols, then the files take turns for the rest: what is exported before what is not, functions and classes
+ * before types and constants, methods last. Symbols stand in the order of the source. Empty when not even one line fits.
  */
 export function renderOutlineTail(
   files: readonly OutlinedFile[],
@@ -69,11 +69,15 @@ function rankedSymbols(symbols: OutlinedFile["symbols"]): number[] {
   return indices.sort((a, b) => rankOf(symbols[a]) - rankOf(symbols[b]) || a - b);
 }
 
-/** 0: what a question would name; 2: what its class already stands for. */
+/** 0: what a question would name first; more: what its class or file already stands for. */
 function rankOf(symbol: OutlinedFile["symbols"][number] | undefined): number {
-  if (symbol === undefined || symbol.kind === "method") return 2;
-  if (symbol.kind === "constant") return symbol.parent === undefined && /^[A-Z]/.test(symbol.name) ? 0 : 1;
-  return 0;
+  if (symbol === undefined || /^(?:constructor|__init__|__construct)$/.test(symbol.name)) return 6;
+  if (symbol.kind === "method") return 5;
+  const isExported = /^(?:export|module\.exports|exports|pub|public)\b/.test(symbol.signature ?? "");
+  const isNamedForAll = symbol.parent === undefined && /^[A-Z]/.test(symbol.name);
+  if (symbol.kind === "constant" && !isExported && !isNamedForAll) return 4;
+  const doesSomething = symbol.kind === "function" || symbol.kind === "class";
+  return (isExported ? 0 : 2) + (doesSomething ? 0 : 1);
 }
 
 function tail(files: readonly OutlinedFile[], pieces: readonly Piece[]): string {

@@ -37,6 +37,18 @@ describe("outline tail", () => {
     check(files, 7, "a: f, g, h");
   });
 
+  it("prefers what is exported, and constructors last", () => {
+    const symbols = [
+      { name: "helper", kind: "function", signature: "function helper() {" },
+      { name: "Box", kind: "class", signature: "export class Box {" },
+      { name: "constructor", kind: "method", parent: "Box", signature: "constructor() {" },
+      { name: "open", kind: "method", parent: "Box", signature: "open() {" },
+      { name: "limit", kind: "constant", signature: "export const limit = 3;" },
+    ];
+    check([{ path: "a", symbols }], 7, "a: helper, Box, limit");
+    check([{ path: "a", symbols }], 9, "a: helper, Box, open, limit");
+  });
+
   it("shares what room there is among the files", () => {
     const names = (prefix: string): string[] => [1, 2, 3, 4, 5, 6].map((n) => `${prefix}${n}`);
     check([file("a", ...names("x")), file("b", ...names("y"))], 18, "a: x1, x2, x3, x4\nb: y1, y2, y3, y4");

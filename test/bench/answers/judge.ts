@@ -12,34 +12,78 @@ export interface Verdict {
 
 /** Says that something was not found or is not there. */
 const denies =
-  /\b(?:(?:do|does|did|is|are|was|were|has|have|could|would)(?:n['’]t| not)|can(?:['’]t| ?not)|not|never)\b[^.!?\n]{0,40}?\b(?:find|found|exist|contain|mention|includ|specif|defin|occur|appear|present|provid|declar|implement|document|stat(?:e|ed|es)|see|in (?:the|these|this|what))\w*|\bthere(?:['’]s| is| are) no\b|\bno (?:such|mention|file|function|class|method|hook|option|parameter|definition|information|evidence|reference)\b|\bnone of the (?:files|functions|classes)\b|\bnowhere\b/i;
+  /\b(?:(?:do|does|did|is|are|was|were|has|have|could|would)(?:n't| not)|can(?:'t| ?not)|never)\b[^.!?\n]{0,40}?\b(?:find|found|exist|contain|mention|includ|specif|defin|occur|appear|present|provid|declar|implement|document|stat(?:e|ed|es)|see|set|have|support|part|a|an|any|in (?:the|these|this|what))\w*|\bthere(?:'s| is| are) no\b|\b(?:has|have) no\b|\bno (?:such|mention|file|function|class|method|hook|option|parameter|definition|information|evidence|reference)\b|\bnone of the (?:files|functions|classes)\b|\bnowhere\b/i;
+/** "None if it is not found" says how code behaves, not that what was asked for is missing. */
+const condition = /\b(?:if|when|whenever|unless|in case|whether)\b/i;
+/** Claims something rather than denying it. */
+const claims =
+  /\b(?:is|are|was|gets?|be) (?:defined|declared|located|implemented|set|thrown|raised|returned|stored|called|named|used|in)\b|\bdefaults? to\b|\b(?:returns?|raises?|throws?|stores?|gives?|takes?|gets?)\b|\bdefault\b[^.\n]{0,80}? is\b/i;
+/** Begins a sentence that goes on about what was asked for without naming it. */
+const goesOn = /^\W*(?:it|this|they|the (?:default|option|parameter|value|hook|argument|level))\b/i;
+const refusal = /^\W*I (?:do not|don't|did not|didn't|can ?not|can't|could not|couldn't) (?:find|see|locate)\b/i;
 
 const path = /[\w@./-]*\w\.(?:py|ts|js)\b/g;
+/** Code blocks of more lines than this are a paste, not an answer. */
+const longestQuote = 8;
 
-/** The verdict on an answer, as the user sees it (what is said above it included, markers not). */
+/**
+ * The verdict on the model's answer, without what Quire says above it: that is told from a search, and llama.cpp has no such line.
+ */
 export function judge(answer: string, question: Question): Verdict {
-  const text = answer.trim();
+  const text = withoutLongCode(answer.replace(/[’‘]/g, "'")).trim();
   if (text === "") return { right: false, why: "empty" };
   return question.kind === "missing" ? judgeMissing(text, question) : judgeThere(text, question);
 }
 
 function judgeThere(answer: string, question: Question): Verdict {
-  const wrong = firstMatch(question.wrong, answer);
+  if (refusal.test(answer)) return { right: false, why: "not found" };
+  const said = withoutSetAside(answer);
+  const wrong = firstMatch(question.wrong, said);
   if (wrong !== null) return { right: false, why: `says ${wrong}` };
   // Of several files named, the first is the one that is answered.
-  const part = question.kind === "defines" ? (answer.match(path)?.[0] ?? "") : answer;
+  const part = question.kind === "defines" ? (said.match(path)?.[0] ?? "") : said;
   const right = firstMatch(question.right, part);
   if (right !== null) return { right: true, why: `says ${right}` };
   return { right: false, why: denies.test(answer) ? "not found" : "another answer" };
 }
 
+/** Right if the first sentence denies before it claims anything, and no later one claims anything of the same thing. */
 function judgeMissing(answer: string, question: Question): Verdict {
-  const sentences = answer.split(/(?<=[.!?])\s+|\n+/);
-  const rest = sentences.filter((sentence) => !denies.test(sentence));
-  if (rest.length === sentences.length) return { right: false, why: "does not say that it is not there" };
-  const invented = firstMatch(question.wrong, rest.join("\n"));
+  const [first = "", ...rest] = answer.split(/(?<=[.!?])\s+|\n+/).filter((sentence) => /\w/.test(sentence));
+  const denial = denies.exec(first);
+  if (denial === null) return { right: false, why: "does not say that it is not there" };
+  const before = first.slice(0, denial.index);
+  if (condition.test(before) || condition.test(first.slice(denial.index, denial.index + denial[0].length))) {
+    return { right: false, why: "says when something is not found" };
+  }
+  if (claims.test(before) || firstMatch(question.wrong, before) !== null) {
+    return { right: false, why: `claims first: ${JSON.stringify(before.trim().slice(-60))}` };
+  }
+  const about = (question.absent ?? []).map((source) => new RegExp(source, "i"));
+  const story = rest.find(
+    (sentence) =>
+      !denies.test(sentence) &&
+      claims.test(sentence) &&
+      (goesOn.test(sentence) || about.some((one) => one.test(sentence))),
+  );
+  if (story !== undefined) return { right: false, why: `goes on: ${JSON.stringify(story.slice(0, 60))}` };
+  const invented = firstMatch(question.wrong, rest.filter((sentence) => !denies.test(sentence)).join("\n"));
   if (invented !== null) return { right: false, why: `invents ${invented}` };
   return { right: true, why: "not found" };
+}
+
+function withoutLongCode(text: string): string {
+  return text.replace(/```[^\n]*\n([\s\S]*?)(?:```|$)/g, (block, code: string) =>
+    code.trimEnd().split("\n").length > longestQuote ? "\n" : block,
+  );
+}
+
+/** Drops what an answer only sets aside: "not `a`", "rather than `a`", "instead of `a`". */
+function withoutSetAside(text: string): string {
+  return text.replace(
+    /\b(?:and not|but not|not|rather than|instead of|unlike) (?:the |a |an )?(?:`[^`\n]+`|"[^"\n]+"|\d[\d_,.]*|[A-Z]\w+)/g,
+    " ",
+  );
 }
 
 function firstMatch(patterns: readonly string[], text: string): string | null {
@@ -92,7 +136,8 @@ export function judgeCitation(
     const same = citation.path === said || citation.path.endsWith(`/${said.replace(/^\.?\//, "")}`);
     return { right: same, why: same ? "the file" : `${said} is not ${citation.path}` };
   }
-  if (isGold(citation, question, lines)) return { right: true, why: "the gold place" };
+  const exact = question.gold?.text.some((text) => line.includes(text)) === true;
+  if (isGold(citation, question, lines) && (exact || holds(line, said))) return { right: true, why: "the gold place" };
 
   // A quoted line, or one line of a quoted block: its text stands there, whatever the spaces.
   const here = squeeze(line);
@@ -117,6 +162,12 @@ function isGold(citation: CitedPlace, question: Question, lines: readonly string
       (line, index) => line.includes(text) && citation.line > index && citation.line <= index + 1 + blockLines,
     ),
   );
+}
+
+/** The line has the last name of what is said, or all of it. */
+function holds(line: string, said: string): boolean {
+  const name = said.match(/[\p{L}_$][\p{L}\p{N}_$]*/gu)?.at(-1);
+  return (name !== undefined && line.includes(name)) || (said !== "" && squeeze(line).includes(squeeze(said)));
 }
 
 function squeeze(text: string): string {

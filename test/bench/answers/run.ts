@@ -115,7 +115,7 @@ function quireSide(
   });
   const { promptTokens, prefilledTokens, prefillSeconds, timeToFirstTokenMs } = asked.stats;
   return {
-    ...judge(`${asked.preface}\n${asked.answer}`, question),
+    ...judge(asked.answer, question),
     preface: asked.preface,
     answer: asked.answer,
     citationsVerified: verified.length,

@@ -100,7 +100,7 @@ export async function prepare(
   }
 
   const estimated = collected.files.map((file) => toInput(file, estimateTokens(file.bytes, file.path)));
-  const worthCounting = new Set(candidates(estimated, documentBudget).map((input) => input.path));
+  const worthCounting = new Set(candidates(estimated, documentBudget, cache.order).map((input) => input.path));
   const counted = await count(collected, worthCounting, model, cache, signal);
 
   const inputs = counted.map(({ read, full, outlined }) =>

@@ -142,6 +142,12 @@ export interface ModelInfo {
   pageBytes: number;
 }
 
+export interface LoadOutcome {
+  outcome: "loaded" | "absent" | "refused";
+  /** Why it was refused. */
+  reason: string;
+}
+
 /** Weights, read once and packed. */
 export declare class Model {
   private constructor();
@@ -152,6 +158,8 @@ export declare class Model {
 /** An ordered list of documents on pages of their own. */
 export declare class Memory {
   constructor(model: Model, options: MemoryOptions);
+  /** Raised whenever the same tokens get other keys, values or summaries than before; saved documents of another one are void. */
+  static readonly abi: number;
   readonly documents: DocumentSpan[];
   readonly tokens: number;
   readonly pages: number;
@@ -171,6 +179,16 @@ export declare class Memory {
   generate(options: GenerateOptions, onTokens: (tokens: Int32Array) => void): Promise<GenerateResult>;
   /** Like append, and returns the logits after each token: [tokens, vocabulary]. */
   appendWithLogits(tokens: Int32Array, starts: Int32Array): Promise<Float32Array>;
+  /**
+   * Writes document `index`, whose token ids are `tokens`, to `file` (docs/memory-format.md), whole or not at all; resolves with its
+   * bytes. `name`: 64 hex digits of a hash of everything that its keys depend on. Rejects with "disk-full", "internal", "cancelled".
+   */
+  saveDocument(index: number, tokens: Int32Array, name: string, file: string): Promise<number>;
+  /**
+   * Appends the document in `file`, if it is the one of these tokens and this name at this position and every byte checks;
+   * else the memory is as before the call. An append must follow before generate.
+   */
+  loadDocument(tokens: Int32Array, name: string, file: string): Promise<LoadOutcome>;
   /** Stops the call under way at the next task of an op; it rejects with or reports "cancelled". */
   cancel(): void;
   /** 64-bit digest, in hex, of the bits of all keys, values and summaries in list order. For tests. */

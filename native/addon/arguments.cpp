@@ -19,11 +19,12 @@ Napi::Object object_of(const Napi::Value& value, const char* field) {
   return value.As<Napi::Object>();
 }
 
-std::string string_of(const Napi::Object& object, const char* field) {
-  const Napi::Value value = object.Get(field);
+std::string string_of(const Napi::Value& value, const char* field) {
   if (!value.IsString()) refuse(field, "a string");
   return value.As<Napi::String>().Utf8Value();
 }
+
+std::string string_of(const Napi::Object& object, const char* field) { return string_of(object.Get(field), field); }
 
 bool bool_of(const Napi::Object& object, const char* field) {
   const Napi::Value value = object.Get(field);

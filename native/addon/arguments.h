@@ -13,6 +13,7 @@ namespace quire {
 
 // A property that must be there.
 Napi::Object object_of(const Napi::Value& value, const char* field);
+std::string string_of(const Napi::Value& value, const char* field);
 std::string string_of(const Napi::Object& object, const char* field);
 bool bool_of(const Napi::Object& object, const char* field);
 double number_of(const Napi::Object& object, const char* field);

@@ -7,6 +7,7 @@
 #include "native/addon/arguments.h"
 #include "native/addon/async_call.h"
 #include "native/decode/generate.h"
+#include "native/memory/segment.h"
 
 namespace quire {
 namespace {
@@ -83,12 +84,14 @@ Napi::Value to_js(Napi::Env env, const GenerateResult& result) {
 Napi::Function MemoryHandle::define(Napi::Env env) {
   return DefineClass(
       env, "Memory",
-      {InstanceAccessor<&MemoryHandle::documents>("documents"), InstanceAccessor<&MemoryHandle::tokens>("tokens"),
+      {StaticValue("abi", Napi::Number::New(env, kEngineAbi), napi_enumerable),
+       InstanceAccessor<&MemoryHandle::documents>("documents"), InstanceAccessor<&MemoryHandle::tokens>("tokens"),
        InstanceAccessor<&MemoryHandle::pages>("pages"), InstanceAccessor<&MemoryHandle::free_pages>("freePages"),
        InstanceMethod<&MemoryHandle::append>("append"), InstanceMethod<&MemoryHandle::truncate>("truncate"),
        InstanceMethod<&MemoryHandle::generate>("generate"),
        InstanceMethod<&MemoryHandle::append_with_logits>("appendWithLogits"),
-       InstanceMethod<&MemoryHandle::cancel>("cancel"), InstanceMethod<&MemoryHandle::digest>("digest"),
+       InstanceMethod<&MemoryHandle::save_document>("saveDocument"),
+       InstanceMethod<&MemoryHandle::load_document>("loadDocument"), InstanceMethod<&MemoryHandle::cancel>("cancel"), InstanceMethod<&MemoryHandle::digest>("digest"),
        InstanceMethod<&MemoryHandle::dispose>("dispose")});
 }
 
@@ -222,6 +225,52 @@ Napi::Value MemoryHandle::generate(const Napi::CallbackInfo& info) {
           hand_out.Release();
           state->model->busy = false;
         });
+  });
+}
+
+Napi::Value MemoryHandle::save_document(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const int64_t index = integer_of(info[0], "index", 0, int64_t{1} << 31);
+    const std::vector<int32_t> tokens = integers_of(info[1], "tokens");
+    const SegmentName name = segment_name(string_of(info[2], "name"));
+    const std::string file = string_of(info[3], "file");
+    const std::shared_ptr<MemoryState> state = begin();
+    return AsyncCall<int64_t>::start(
+        env, info.This().As<Napi::Object>(),
+        [state, index, tokens, name, file] {
+          return save_segment(state->memory, index, tokens, name, file, state->cancel);
+        },
+        [](Napi::Env result_env, int64_t& bytes) -> Napi::Value {
+          return Napi::Number::New(result_env, static_cast<double>(bytes));
+        },
+        [state] { state->model->busy = false; });
+  });
+}
+
+Napi::Value MemoryHandle::load_document(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const std::vector<int32_t> tokens = integers_of(info[0], "tokens");
+    const SegmentName name = segment_name(string_of(info[1], "name"));
+    const std::string file = string_of(info[2], "file");
+    const std::shared_ptr<MemoryState> state = begin();
+    return AsyncCall<LoadOutcome>::start(
+        env, info.This().As<Napi::Object>(),
+        [state, tokens, name, file] {
+          LoadOutcome outcome = load_segment(state->memory, tokens, name, file, state->cancel);
+          // The hidden state of its last token is not in the file.
+          if (outcome.kind == LoadOutcome::kLoaded) state->forward.forget_last();
+          return outcome;
+        },
+        [](Napi::Env result_env, LoadOutcome& outcome) -> Napi::Value {
+          constexpr const char* kNames[] = {"loaded", "absent", "refused"};
+          Napi::Object object = Napi::Object::New(result_env);
+          object.Set("outcome", kNames[outcome.kind]);
+          object.Set("reason", outcome.reason);
+          return object;
+        },
+        [state] { state->model->busy = false; });
   });
 }
 

@@ -37,6 +37,8 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
   void truncate(const Napi::CallbackInfo& info);
   Napi::Value generate(const Napi::CallbackInfo& info);
   Napi::Value append_with_logits(const Napi::CallbackInfo& info);
+  Napi::Value save_document(const Napi::CallbackInfo& info);
+  Napi::Value load_document(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
   Napi::Value digest(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);

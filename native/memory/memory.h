@@ -57,6 +57,7 @@ class Memory {
   int64_t pages() const { return static_cast<int64_t>(slots_.size()); }
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
   Summary summary() const { return summary_; }
+  int64_t layers() const { return static_cast<int64_t>(layers_.size()); }
   const KvLayer& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
   // Bytes of one page's keys, values and summaries over all layers and KV heads.
   static int64_t page_bytes(const Geometry& geometry);

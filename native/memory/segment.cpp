@@ -1,0 +1,311 @@
+// segment.cpp — see segment.h; the layout is docs/memory-format.md.
+#include "native/memory/segment.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "native/core/checked.h"
+#include "native/core/crc32c.h"
+
+namespace quire {
+namespace {
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "segments hold f16 and integers as this machine stores them");
+
+constexpr char kMagic[] = "QUIRESEG", kEnd[] = "QUIREEND";
+constexpr int64_t kMagicBytes = 8;
+constexpr uint32_t kFormatVersion = 1;
+constexpr uint32_t kF16 = 1;         // type of keys and values
+constexpr uint32_t kPageLayout = 1;  // keys [D, 16], values [16, D], summary [2, D]
+
+// No padding: every field lies at a multiple of its size, and the sum is 128.
+struct Header {
+  char magic[kMagicBytes];
+  uint32_t format_version;
+  uint32_t abi;
+  uint8_t name[32];
+  int64_t file_bytes;
+  int64_t tokens;
+  int64_t position;
+  int64_t pages;
+  int64_t layers;
+  int64_t kv_heads;
+  int64_t head_size;
+  uint32_t summary;
+  uint32_t kv_type;
+  uint32_t page_layout;
+  uint32_t reserved[2];
+  uint32_t crc;  // of the bytes before it and of the token ids
+};
+static_assert(sizeof(Header) == 128, "the header has no padding");
+constexpr int64_t kHeaderBytes = sizeof(Header);
+constexpr size_t kCheckedHeaderBytes = sizeof(Header) - sizeof(uint32_t);
+
+// Values (f16) of one head's page in the file.
+int64_t head_values(const Memory& memory) { return (2 * kPageTokens + 2) * memory.layer(0).head_size; }
+int64_t page_values(const Memory& memory) {
+  return checked_mul(checked_mul(memory.layers(), memory.layer(0).kv_heads, "segment"), head_values(memory), "segment");
+}
+int64_t pages_of(int64_t tokens) { return checked_round_up(tokens, kPageTokens, "segment") / kPageTokens; }
+
+// What the header of this document must be, to the last byte but the checksum.
+Header header_of(const Memory& memory, const std::vector<int32_t>& tokens, int64_t position, const SegmentName& name) {
+  Header header{};
+  std::memcpy(header.magic, kMagic, sizeof header.magic);
+  header.format_version = kFormatVersion;
+  header.abi = kEngineAbi;
+  std::memcpy(header.name, name.data(), name.size());
+  header.tokens = static_cast<int64_t>(tokens.size());
+  header.position = position;
+  header.pages = pages_of(header.tokens);
+  header.layers = memory.layers();
+  header.kv_heads = memory.layer(0).kv_heads;
+  header.head_size = memory.layer(0).head_size;
+  header.summary = memory.summary() == Summary::kMeanSpread ? 1 : 2;
+  header.kv_type = kF16;
+  header.page_layout = kPageLayout;
+  const int64_t page_bytes = checked_add(checked_mul(page_values(memory), 2, "segment"), sizeof(uint32_t), "segment");
+  int64_t bytes = checked_add(kHeaderBytes, checked_mul(header.tokens, sizeof(int32_t), "segment"), "segment");
+  bytes = checked_add(bytes, checked_mul(header.pages, page_bytes, "segment"), "segment");
+  header.file_bytes = checked_add(bytes, kMagicBytes, "segment");
+  header.crc = crc32c(0, &header, kCheckedHeaderBytes);
+  header.crc = crc32c(header.crc, tokens.data(), tokens.size() * sizeof(int32_t));
+  return header;
+}
+
+// Bound to its place: the same bytes as another page of this or another segment do not check.
+uint32_t page_crc(const SegmentName& name, int64_t page, const std::vector<uint16_t>& values) {
+  uint32_t crc = crc32c(0, name.data(), name.size());
+  crc = crc32c(crc, &page, sizeof page);
+  return crc32c(crc, values.data(), values.size() * sizeof(uint16_t));
+}
+
+// Copies a page of all layers and heads; places that are not in use become zero, so that no old text gets into a file.
+void gather_page(const Memory& memory, int32_t slot, int32_t count, std::vector<uint16_t>& out) {
+  uint16_t* next = out.data();
+  for (int64_t l = 0; l < memory.layers(); ++l) {
+    const KvLayer& layer = memory.layer(l);
+    const int64_t size = layer.head_size;
+    for (int64_t g = 0; g < layer.kv_heads; ++g) {
+      std::memcpy(next, layer.keys(g, slot), static_cast<size_t>(2 * kPageTokens * size) * sizeof(uint16_t));
+      if (count < kPageTokens) {
+        for (int64_t d = 0; d < size; ++d) std::fill(next + d * kPageTokens + count, next + (d + 1) * kPageTokens, 0);
+        std::fill(next + (kPageTokens + count) * size, next + 2 * kPageTokens * size, 0);
+      }
+      next += 2 * kPageTokens * size;
+      for (int64_t w = 0; w < 2; ++w)
+        for (int64_t d = 0; d < size; ++d) *next++ = layer.summary(g, slot, w)[d * kSummaryGroup];
+    }
+  }
+}
+
+void scatter_page(const Memory& memory, int32_t slot, const std::vector<uint16_t>& in) {
+  const uint16_t* next = in.data();
+  for (int64_t l = 0; l < memory.layers(); ++l) {
+    const KvLayer& layer = memory.layer(l);
+    const int64_t size = layer.head_size;
+    for (int64_t g = 0; g < layer.kv_heads; ++g) {
+      std::memcpy(layer.keys(g, slot), next, static_cast<size_t>(2 * kPageTokens * size) * sizeof(uint16_t));
+      next += 2 * kPageTokens * size;
+      for (int64_t w = 0; w < 2; ++w)
+        for (int64_t d = 0; d < size; ++d) layer.summary(g, slot, w)[d * kSummaryGroup] = *next++;
+    }
+  }
+}
+
+void throw_if_cancelled(const std::atomic<bool>& cancel) {
+  if (cancel.load(std::memory_order_relaxed)) throw Error("cancelled", "the engine was asked to stop");
+}
+
+[[noreturn]] void throw_disk(int error, const std::string& file) {
+  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  throw Error(full ? "disk-full" : "internal", std::string("the file cannot be written: ") + std::strerror(error), file);
+}
+
+// An open file, closed at the end.
+class File {
+ public:
+  File(const std::string& path, int flags) : path_(path), handle_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
+  ~File() {
+    if (handle_ >= 0) ::close(handle_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  bool is_open() const { return handle_ >= 0; }
+  int handle() const { return handle_; }
+
+  void write(const void* data, int64_t bytes) {
+    const auto* next = static_cast<const char*>(data);
+    while (bytes > 0) {
+      const ssize_t done = ::write(handle_, next, static_cast<size_t>(bytes));
+      if (done < 0 && errno == EINTR) continue;
+      if (done <= 0) throw_disk(done < 0 ? errno : ENOSPC, path_);
+      next += done;
+      bytes -= done;
+    }
+  }
+  // False at the end of the file and on a failure.
+  bool read(void* data, int64_t bytes) {
+    auto* next = static_cast<char*>(data);
+    while (bytes > 0) {
+      const ssize_t done = ::pread(handle_, next, static_cast<size_t>(bytes), at_);
+      if (done < 0 && errno == EINTR) continue;
+      if (done <= 0) return false;
+      next += done;
+      at_ += done;
+      bytes -= done;
+    }
+    return true;
+  }
+  void flush() {
+    if (::fsync(handle_) != 0) throw_disk(errno, path_);
+  }
+  // A network disk may report only here that it is full.
+  void close() {
+    const int handle = handle_;
+    handle_ = -1;
+    if (::close(handle) != 0) throw_disk(errno, path_);
+  }
+
+ private:
+  std::string path_;
+  int handle_;
+  off_t at_ = 0;
+};
+
+void flush_folder_of(const std::string& file) {
+  const size_t slash = file.rfind('/');
+  File folder(slash == std::string::npos ? "." : file.substr(0, slash + 1), O_RDONLY);
+  // Some systems cannot flush a folder; the rename is then only as lasting as they make it, which costs a cold read.
+  if (folder.is_open()) ::fsync(folder.handle());
+}
+
+void write_segment(File& out, const Memory& memory, int64_t index, const std::vector<int32_t>& tokens,
+                   const SegmentName& name, const Header& header, const std::atomic<bool>& cancel) {
+  const int64_t first = memory.documents()[static_cast<size_t>(index)].first_page;
+  const PageList list = memory.list();
+  out.write(&header, kHeaderBytes);
+  out.write(tokens.data(), header.tokens * static_cast<int64_t>(sizeof(int32_t)));
+  std::vector<uint16_t> page(static_cast<size_t>(page_values(memory)));
+  for (int64_t i = 0; i < header.pages; ++i) {
+    throw_if_cancelled(cancel);
+    gather_page(memory, list.slot[first + i], list.count[first + i], page);
+    const uint32_t crc = page_crc(name, i, page);
+    out.write(page.data(), static_cast<int64_t>(page.size() * sizeof(uint16_t)));
+    out.write(&crc, sizeof crc);
+  }
+  out.write(kEnd, kMagicBytes);
+}
+
+// What a header that is not the wanted one differs in; the first difference that a user would understand.
+std::string difference(const Header& found, const Header& wanted) {
+  if (std::memcmp(found.magic, wanted.magic, sizeof found.magic) != 0) return "it is no segment";
+  if (found.format_version != wanted.format_version) return "another format version";
+  if (found.abi != wanted.abi) return "another version of the engine";
+  if (std::memcmp(found.name, wanted.name, sizeof found.name) != 0) return "another name inside";
+  if (found.layers != wanted.layers || found.kv_heads != wanted.kv_heads || found.head_size != wanted.head_size ||
+      found.summary != wanted.summary || found.kv_type != wanted.kv_type || found.page_layout != wanted.page_layout)
+    return "another model's geometry";
+  if (found.tokens != wanted.tokens || found.pages != wanted.pages || found.file_bytes != wanted.file_bytes)
+    return "other sizes";
+  if (found.position != wanted.position) return "another position";
+  return "the header does not check";
+}
+
+}  // namespace
+
+SegmentName segment_name(const std::string& hex) {
+  SegmentName name{};
+  const auto digit = [&](char c) -> uint8_t {
+    if (c >= '0' && c <= '9') return static_cast<uint8_t>(c - '0');
+    if (c >= 'a' && c <= 'f') return static_cast<uint8_t>(c - 'a' + 10);
+    throw Error("bad-option", "a segment's name is 64 hex digits", "name");
+  };
+  if (hex.size() != 2 * name.size()) throw Error("bad-option", "a segment's name is 64 hex digits", "name");
+  for (size_t i = 0; i < name.size(); ++i)
+    name[i] = static_cast<uint8_t>(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
+  return name;
+}
+
+int64_t save_segment(const Memory& memory, int64_t index, const std::vector<int32_t>& tokens, const SegmentName& name,
+                     const std::string& file, const std::atomic<bool>& cancel) {
+  if (index < 0 || index >= static_cast<int64_t>(memory.documents().size()))
+    throw Error("bad-option", "there is no such document", "index");
+  const Document& document = memory.documents()[static_cast<size_t>(index)];
+  if (document.tokens != static_cast<int64_t>(tokens.size()))
+    throw Error("bad-option", "the document has another number of tokens", "tokens");
+  const Header header = header_of(memory, tokens, document.position, name);
+  const std::string temporary = file + "." + std::to_string(::getpid()) + ".tmp";
+  ::unlink(temporary.c_str());  // of an earlier process with this number
+  File out(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+  if (!out.is_open()) throw_disk(errno, temporary);
+  try {
+    write_segment(out, memory, index, tokens, name, header, cancel);
+    out.flush();
+    out.close();
+    if (::rename(temporary.c_str(), file.c_str()) != 0) throw_disk(errno, file);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  flush_folder_of(file);
+  return header.file_bytes;
+}
+
+LoadOutcome load_segment(Memory& memory, const std::vector<int32_t>& tokens, const SegmentName& name,
+                         const std::string& file, const std::atomic<bool>& cancel) {
+  if (tokens.empty()) return {};
+  // Without O_NONBLOCK a FIFO of that name would wait for a writer.
+  File in(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!in.is_open()) return {};
+  const auto refuse = [](const std::string& reason) { return LoadOutcome{LoadOutcome::kRefused, reason}; };
+  struct stat status {};
+  if (::fstat(in.handle(), &status) != 0 || !S_ISREG(status.st_mode)) return refuse("it is not a regular file");
+
+  // Nothing is sized by what the file says: the wanted header is computed, and the file must begin with it.
+  const Header wanted = header_of(memory, tokens, memory.tokens(), name);
+  Header found{};
+  if (!in.read(&found, kHeaderBytes)) return refuse("it is cut off");
+  if (std::memcmp(&found, &wanted, sizeof found) != 0) return refuse(difference(found, wanted));
+  if (status.st_size != wanted.file_bytes) return refuse("its size is wrong");
+  std::vector<int32_t> ids(tokens.size());
+  if (!in.read(ids.data(), wanted.tokens * static_cast<int64_t>(sizeof(int32_t)))) return refuse("it is cut off");
+  if (ids != tokens) return refuse("other token ids");
+
+  std::vector<uint16_t> page(static_cast<size_t>(page_values(memory)));
+  const Memory::Mark before = memory.mark();
+  const int64_t first = memory.pages();
+  memory.plan_append(wanted.tokens, {0});
+  try {
+    const PageList list = memory.list();
+    for (int64_t i = 0; i < wanted.pages; ++i) {
+      throw_if_cancelled(cancel);
+      uint32_t crc = 0;
+      if (!in.read(page.data(), static_cast<int64_t>(page.size() * sizeof(uint16_t))) || !in.read(&crc, sizeof crc)) {
+        memory.roll_back(before);
+        return refuse("it is cut off");
+      }
+      if (crc != page_crc(name, i, page)) {
+        memory.roll_back(before);
+        return refuse("page " + std::to_string(i) + " does not check");
+      }
+      scatter_page(memory, list.slot[first + i], page);
+    }
+    char end[kMagicBytes];
+    if (!in.read(end, kMagicBytes) || std::memcmp(end, kEnd, kMagicBytes) != 0) {
+      memory.roll_back(before);
+      return refuse("its end is missing");
+    }
+  } catch (...) {
+    memory.roll_back(before);
+    throw;
+  }
+  return {LoadOutcome::kLoaded, ""};
+}
+
+}  // namespace quire

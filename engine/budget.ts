@@ -37,6 +37,8 @@ const leastLookUp = 1024;
 const questionTokens = 1024;
 /** Longest reading that `auto` accepts. */
 export const autoReadingSeconds = 300;
+/** Of these, for the template and the notes before a question. */
+const aroundQuestion = 400;
 const smallest = 512;
 /** YaRN is trained to and checked up to four times the length. */
 const largestRopeFactor = 4;
@@ -45,6 +47,21 @@ const overheadBytes = 500e6;
 /** Tokens in memory at most when `budget` tokens of the repository are read. */
 export function contextFor(budget: number, maxTokens: number): number {
   return Math.ceil(budget * (1 + lookUpShare)) + questionTokens + maxTokens;
+}
+
+/**
+ * Tokens left for look-ups beside a question of `asked` tokens. Throws "bad-option" when the question does not fit: before
+ * anything was read, since reading may take minutes.
+ */
+export function lookUpBeside(budget: Budget, asked: number): number {
+  const room = Math.ceil(budget.tokens * lookUpShare) + questionTokens - aroundQuestion;
+  if (asked > room) {
+    throw new QuireError("bad-option", `The question has ${asked} tokens; there is room for ${room}.`, {
+      where: "question",
+      nextStep: "Ask a shorter question, or raise the token budget.",
+    });
+  }
+  return Math.min(budget.lookUpTokens, room - asked);
 }
 
 /** Throws "budget-too-small", "budget-too-large", "out-of-memory" (with a smaller budget proposed). */

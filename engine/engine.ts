@@ -4,7 +4,7 @@
 // events. A second question waits for the first; a cancelled one leaves the memory whole.
 
 import type { Machine } from "../native/index.d.ts";
-import { type Budget, chooseBudget, contextFor } from "./budget.ts";
+import { type Budget, chooseBudget, contextFor, lookUpBeside } from "./budget.ts";
 import type { Collected } from "./collect/types.ts";
 import { doctorReport } from "./doctor.ts";
 import { QuireError } from "./errors.ts";
@@ -66,6 +66,7 @@ export class Engine {
       const now = (): number => performance.now();
       const ready = await this.#prepare(params, params.maxTokens, signal);
       const { open, prepared, budget } = ready;
+      const lookUpTokens = lookUpBeside(budget, open.tokenizer.encode(params.question).length);
       const memory = this.#memoryFor(params.settings, ready, params.maxTokens);
       if (memory.commonPrefix(prepared.documents) < prepared.documents.length) {
         this.#sayOnce(`Reading ${prepared.usedTokens} tokens with ${open.name} (${budget.reason}).`);
@@ -77,7 +78,7 @@ export class Engine {
           memory,
           prepared,
           tokenBudget: budget.tokens,
-          lookUpTokens: budget.lookUpTokens,
+          lookUpTokens,
           beganMs,
           now,
         },

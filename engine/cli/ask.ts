@@ -1,5 +1,6 @@
 // ask.ts — `quire ask`: answers questions one after another over one reading, streamed, with numbered citations below.
 
+import { text } from "node:stream/consumers";
 import { type AskResult, type Citation, methods } from "../protocol.ts";
 import {
   type EngineOptions,
@@ -20,11 +21,12 @@ export async function ask(questions: string[], options: AskOptions): Promise<voi
   const sampling = parseSampling(options);
   const maxTokens = parseNumber("max-tokens", options.maxTokens, 1, 1_000_000, true);
   const json = options.json === true;
-  const streamed = (text: string): void => void (json || process.stdout.write(text));
+  const asked = await Promise.all(questions.map(async (given) => (given === "-" ? text(process.stdin) : given)));
+  const streamed = (piece: string): void => void (json || process.stdout.write(piece));
   await withEngine(async ({ request, progress }) => {
-    for (const [index, question] of questions.entries()) {
+    for (const [index, question] of asked.entries()) {
       const params = { id: String(index), workspace, settings, question, maxTokens, sampling };
-      if (questions.length > 1 && !json) say(`\n${question}`);
+      if (asked.length > 1 && !json) say(`\n${question}`);
       const result = await request<AskResult>(methods.ask, params);
       progress.stop();
       if (json) printJson(result);

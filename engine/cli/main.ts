@@ -19,7 +19,7 @@ const program = new Command("quire")
 
 addSamplingOptions(addEngineOptions(program.command("ask")))
   .description("read the repository and answer; several questions share one reading")
-  .argument("<questions...>", "one or more questions")
+  .argument("<questions...>", "one or more questions; - reads one from standard input")
   .option("--max-tokens <n>", "most tokens of an answer", "512")
   .option("--json", "one JSON object per answer on standard output")
   .action(ask);

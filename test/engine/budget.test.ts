@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { autoReadingSeconds, type Budget, type BudgetInput, chooseBudget, contextFor } from "../../engine/budget.ts";
+import {
+  autoReadingSeconds,
+  type Budget,
+  type BudgetInput,
+  chooseBudget,
+  contextFor,
+  lookUpBeside,
+} from "../../engine/budget.ts";
 import { QuireError } from "../../engine/errors.ts";
 
 /** A 32k model of 10 kB a token on a machine where nothing is short. */
@@ -114,6 +121,14 @@ describe("a token budget", () => {
     assert.equal(choose({ requested: 20_000, readingSeconds: (tokens) => tokens / 100 }).lookUpTokens, 2000);
     assert.equal(choose({ requested: 20_000, readingSeconds: (tokens) => tokens }).lookUpTokens, 1024);
     assert.equal(choose({ requested: 1000, readingSeconds: (tokens) => tokens }).lookUpTokens, 200);
+  });
+
+  it("gives a long question the room of the look-ups, and refuses one that is longer still", () => {
+    const budget = choose({ requested: 10_000 });
+    assert.equal(lookUpBeside(budget, 20), 2000);
+    assert.equal(lookUpBeside(budget, 1624), 1000);
+    assert.equal(lookUpBeside(budget, 2624), 0);
+    assert.throws(() => lookUpBeside(budget, 2625), { code: "bad-option", message: /2625 tokens.* room for 2624/ });
   });
 
   it("either fits context, memory and look-ups, or is refused with words for the user", () => {

@@ -8,13 +8,16 @@ import { type Budget, chooseBudget, contextFor, lookUpBeside } from "./budget.ts
 import type { Collected } from "./collect/types.ts";
 import { doctorReport } from "./doctor.ts";
 import { QuireError } from "./errors.ts";
+import { memoryCap } from "./memories/settings.ts";
+import { MemoryStore } from "./memories/store.ts";
 import { catalog, findModel, type ModelEntry, memoryBytesPerToken } from "./models/catalog.ts";
 import { chooseModel, type ModelChoice, readingSeconds, speedOf } from "./models/choose.ts";
 import { type FetchProgress, fetchModel } from "./models/fetch.ts";
+import { fileHash } from "./models/files.ts";
 import { listModels, type ModelState, removeModel, verifyModel } from "./models/store.ts";
 import { type Native, native } from "./native.ts";
 import { type OpenModel, openModel, trainedContext } from "./open-model.ts";
-import { ensureFolder, modelsFolder } from "./paths.ts";
+import { ensureFolder, memoriesFolder, modelsFolder } from "./paths.ts";
 import { answerQuestion, type PipelineEvents } from "./pipeline.ts";
 import { HeldMemory, type MemoryShape, pagesFor } from "./prefill/held-memory.ts";
 import {
@@ -68,7 +71,10 @@ export class Engine {
       const { open, prepared, budget } = ready;
       const lookUpTokens = lookUpBeside(budget, open.tokenizer.encode(params.question).length);
       const memory = this.#memoryFor(params.settings, ready, params.maxTokens);
-      if (memory.commonPrefix(prepared.documents) < prepared.documents.length) {
+      const store = await this.#storeFor(open, memory.shape, signal);
+      memory.store = store;
+      const held = memory.commonPrefix(prepared.documents) === prepared.documents.length;
+      if (!held && !(await store?.holds(prepared.documents))) {
         this.#sayOnce(`Reading ${prepared.usedTokens} tokens with ${open.name} (${budget.reason}).`);
       }
       const result = await answerQuestion(
@@ -243,6 +249,20 @@ export class Engine {
     const held = new HeldMemory(native(), open.native, shape, Math.ceil(pages * 1.1) + pagesFor(tailTokens) + 64);
     this.#memory = { key, held };
     return held;
+  }
+
+  /** Where this memory is kept on disk, if it is. */
+  async #storeFor(open: OpenModel, shape: MemoryShape, signal: AbortSignal): Promise<MemoryStore | undefined> {
+    const cap = memoryCap();
+    if (cap === 0) return undefined;
+    const { backend, pageBytes } = open.native.info;
+    const modelHash = await fileHash(open.file.path, { folder: await ensureFolder(modelsFolder()), signal });
+    const { summary, rope } = shape;
+    const abi = native().Memory.abi;
+    return new MemoryStore(
+      { abi, modelHash, geometry: open.file.geometry, rope, summary, backend },
+      { folder: memoriesFolder(), cap, pageBytes, say: (message) => this.#sayOnce(message) },
+    );
   }
 
   #cacheFor(workspace: Workspace): PrepareCache {

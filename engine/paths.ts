@@ -44,6 +44,11 @@ export function modelsFolder(home: string = quireHome()): string {
   return path.join(home, "models");
 }
 
+/** Where memories are kept. */
+export function memoriesFolder(home: string = quireHome()): string {
+  return path.join(home, "memories");
+}
+
 /**
  * Makes the folder and its parents (0700) and takes away what others could do in it. Throws "no-such-folder" where a file is
  * in the way or the folder may not be made.

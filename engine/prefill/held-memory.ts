@@ -33,6 +33,16 @@ export interface ReadOutcome {
   seconds: number;
 }
 
+/** Where documents are kept between processes (engine/memories/store.ts). */
+export interface DocumentStore {
+  /** Appends document `index` to the memory, which holds those before it. False: it must be read. Throws "cancelled". */
+  load(memory: Memory, documents: readonly WantedDocument[], index: number): Promise<boolean>;
+  /** Saves document `index` of the memory. Throws "cancelled", nothing else. */
+  save(memory: Memory, documents: readonly WantedDocument[], index: number): Promise<void>;
+  /** The documents were used just now. */
+  used(documents: readonly WantedDocument[]): Promise<void>;
+}
+
 /** Tokens of one native call. The weights are read once per chunk, and progress is said once per chunk. */
 const chunkTokens = 512;
 const pageTokens = 16;
@@ -47,6 +57,8 @@ export class HeldMemory {
   readonly #memory: Memory;
   #held: WantedDocument[] = [];
   #hasTail = false;
+  /** Documents are loaded from it before they are read, and saved to it; undefined: nothing is kept. */
+  store: DocumentStore | undefined;
 
   /**
    * @param pages capacity in pages of 16 tokens. Throws "out-of-memory".
@@ -114,8 +126,9 @@ export class HeldMemory {
       this.#memory.truncate(common);
       this.#held.length = common;
     }
+    await this.#load(wanted, signal);
     const reusedTokens = this.#memory.tokens;
-    const rest = wanted.slice(common);
+    const rest = wanted.slice(this.#held.length);
     const total = rest.reduce((sum, document) => sum + document.tokens.length, 0);
     const begin = now();
     let done = 0;
@@ -126,6 +139,7 @@ export class HeldMemory {
         done += chunk.tokens.length;
         this.#held.push(...chunk.completed);
         partial = chunk.unfinished;
+        await this.#save(wanted, chunk.completed.length, signal);
         const seconds = (now() - begin) / 1000;
         const tokensPerSecond = done / Math.max(seconds, 1e-3);
         // Attention grows with what is in memory, so the rest is slower than what was read; linear is near enough here.
@@ -137,6 +151,7 @@ export class HeldMemory {
       if (partial !== undefined) this.#memory.truncate(this.#held.length);
       throw error;
     }
+    await this.store?.used(wanted);
     return { reusedTokens, prefilledTokens: done, seconds: (now() - begin) / 1000 };
   }
 
@@ -172,6 +187,30 @@ export class HeldMemory {
 
   dispose(): void {
     this.#memory.dispose();
+  }
+
+  /** Takes what the store has of the documents that are not in memory, up to the first that it has not. */
+  async #load(wanted: readonly WantedDocument[], signal: AbortSignal): Promise<void> {
+    const { store } = this;
+    if (store === undefined) return;
+    for (let index = this.#held.length; index < wanted.length; index++) {
+      if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
+      const document = wanted[index];
+      if (document === undefined || !(await this.#cancellable(signal, () => store.load(this.#memory, wanted, index)))) {
+        return;
+      }
+      this.#held.push(document);
+    }
+  }
+
+  /** Saves the last `count` whole documents in memory. */
+  async #save(wanted: readonly WantedDocument[], count: number, signal: AbortSignal): Promise<void> {
+    const { store } = this;
+    if (store === undefined) return;
+    for (let index = this.#held.length - count; index < this.#held.length; index++) {
+      if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
+      await this.#cancellable(signal, () => store.save(this.#memory, wanted, index));
+    }
   }
 
   async #append(tokens: Int32Array, starts: Int32Array, signal: AbortSignal): Promise<void> {

@@ -91,8 +91,8 @@ Napi::Function MemoryHandle::define(Napi::Env env) {
        InstanceMethod<&MemoryHandle::generate>("generate"),
        InstanceMethod<&MemoryHandle::append_with_logits>("appendWithLogits"),
        InstanceMethod<&MemoryHandle::save_document>("saveDocument"),
-       InstanceMethod<&MemoryHandle::load_document>("loadDocument"), InstanceMethod<&MemoryHandle::cancel>("cancel"), InstanceMethod<&MemoryHandle::digest>("digest"),
-       InstanceMethod<&MemoryHandle::dispose>("dispose")});
+       InstanceMethod<&MemoryHandle::load_document>("loadDocument"), InstanceMethod<&MemoryHandle::cancel>("cancel"),
+       InstanceMethod<&MemoryHandle::digest>("digest"), InstanceMethod<&MemoryHandle::dispose>("dispose")});
 }
 
 MemoryHandle::MemoryHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<MemoryHandle>(info) {

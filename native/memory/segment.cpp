@@ -124,7 +124,8 @@ void throw_if_cancelled(const std::atomic<bool>& cancel) {
 
 [[noreturn]] void throw_disk(int error, const std::string& file) {
   const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  throw Error(full ? "disk-full" : "internal", std::string("the file cannot be written: ") + std::strerror(error), file);
+  throw Error(full ? "disk-full" : "internal", std::string("the file cannot be written: ") + std::strerror(error),
+              file);
 }
 
 // An open file, closed at the end.
@@ -264,7 +265,7 @@ LoadOutcome load_segment(Memory& memory, const std::vector<int32_t>& tokens, con
   File in(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!in.is_open()) return {};
   const auto refuse = [](const std::string& reason) { return LoadOutcome{LoadOutcome::kRefused, reason}; };
-  struct stat status {};
+  struct stat status{};
   if (::fstat(in.handle(), &status) != 0 || !S_ISREG(status.st_mode)) return refuse("it is not a regular file");
 
   // Nothing is sized by what the file says: the wanted header is computed, and the file must begin with it.

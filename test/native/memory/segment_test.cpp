@@ -108,7 +108,7 @@ class Segment : public ::testing::Test {
 
 TEST_F(Segment, ComesBackWithTheSameBits) {
   const int64_t size = save();
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(file_.c_str(), &status), 0);
   EXPECT_EQ(status.st_size, size);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
@@ -191,7 +191,8 @@ TEST_F(Segment, CutOffOrExtendedIsRefused) {
     write(good.substr(0, size));
     expect_refused(memory, "cut at " + std::to_string(size));
     std::string torn = good;  // a block that never reached the disk
-    std::fill(torn.begin() + static_cast<int64_t>(size), torn.begin() + static_cast<int64_t>(std::min(size + 4096, torn.size())), '\0');
+    std::fill(torn.begin() + static_cast<int64_t>(size),
+              torn.begin() + static_cast<int64_t>(std::min(size + 4096, torn.size())), '\0');
     write(torn);
     expect_refused(memory, "torn at " + std::to_string(size));
     if (HasFatalFailure()) return;

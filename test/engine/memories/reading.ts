@@ -1,0 +1,73 @@
+// reading.ts — a small random model, documents for it, and a memory with a store, as the tests of saved memory and the child
+// processes that they kill need them.
+
+import path from "node:path";
+import { MemoryStore } from "../../../engine/memories/store.ts";
+import { type GgufModel, readGguf } from "../../../engine/models/gguf.ts";
+import { native } from "../../../engine/native.ts";
+import { HeldMemory, type WantedDocument } from "../../../engine/prefill/held-memory.ts";
+import type { GenerateOptions, Model } from "../../../native/index.d.ts";
+import { randomFrom } from "../models/gguf-writer.ts";
+
+export const shape = { summary: "mean-spread", rope: { factor: 1, originalContext: 0 } } as const;
+export const never = new AbortController().signal;
+export const quiet = (): void => {};
+
+export function documentOf(name: string, tokens: number, seed: number): WantedDocument {
+  const random = randomFrom(seed);
+  return { path: name, tokens: Int32Array.from({ length: tokens }, () => Math.floor(random() * 280)) };
+}
+
+/** Part pages, a page exactly, longer than a chunk, several in a chunk. */
+export const documents = [30, 16, 700, 5, 1, 200, 90, 600].map((tokens, i) =>
+  documentOf(`file-${i}.ts`, tokens, i + 1),
+);
+
+export async function openTiny(file: string): Promise<{ model: Model; gguf: GgufModel }> {
+  const gguf = await readGguf(file);
+  const { geometry, tensors } = gguf;
+  return { gguf, model: await native().openModel({ path: file, geometry, tensors, threads: 1, cpu: "auto" }) };
+}
+
+export function storeIn(
+  home: string,
+  { model, gguf }: { model: Model; gguf: GgufModel },
+  {
+    cap = 1e9,
+    say = quiet,
+    modelHash = "ab",
+  }: { cap?: number; say?: (message: string) => void; modelHash?: string } = {},
+): MemoryStore {
+  const { backend, pageBytes } = model.info;
+  const identity = { abi: native().Memory.abi, modelHash, geometry: gguf.geometry, backend, ...shape };
+  return new MemoryStore(identity, { folder: path.join(home, "memories"), cap, pageBytes, say });
+}
+
+export function heldWith(model: Model, store: MemoryStore | undefined): HeldMemory {
+  const held = new HeldMemory(native(), model, shape, 200);
+  held.store = store;
+  return held;
+}
+
+const options: GenerateOptions = {
+  maxTokens: 24,
+  sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 0 },
+  selection: {
+    pageBudget: 256,
+    vote: "softmax",
+    spreadFactor: 1,
+    sinkPages: 1,
+    recentPages: 4,
+    denseLayers: 0,
+    force: false,
+    observe: false,
+  },
+  stopTokens: [],
+  pageMass: false,
+};
+
+/** The tokens that follow a question, with page selection on. */
+export async function answerOf(held: HeldMemory): Promise<number[]> {
+  await held.appendTail(documentOf("question", 20, 99).tokens, never, quiet);
+  return [...(await held.generate(options, never, quiet)).tokens];
+}

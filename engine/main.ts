@@ -60,10 +60,10 @@ function answer<Params, Result>(
 function toFailure(thrown: unknown, signal: AbortSignal): Failure {
   const error = fromNative(thrown);
   const known =
-    error instanceof QuireError
-      ? error
-      : signal.aborted
-        ? new QuireError("cancelled", "Stopped.")
+    signal.aborted && !(error instanceof QuireError && error.code !== "cancelled")
+      ? new QuireError("cancelled", "Stopped.")
+      : error instanceof QuireError
+        ? error
         : new QuireError("internal", error instanceof Error ? (error.stack ?? error.message) : String(error));
   return {
     code: known.code,

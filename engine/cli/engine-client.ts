@@ -87,10 +87,11 @@ export class EngineClient {
 
   /** Sends a request; the signal cancels it at the engine. Throws QuireError. */
   async request<Result>(method: string, params: unknown, signal?: AbortSignal): Promise<Result> {
+    // A token that is cancelled before the request is sent would never reach the engine.
+    if (signal?.aborted) throw new QuireError("cancelled", "Stopped.");
     const source = new CancellationTokenSource();
     const cancel = (): void => source.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
-    if (signal?.aborted) cancel();
     try {
       const reply = this.#connection.sendRequest(
         new RequestType<unknown, Result, Failure>(method),

@@ -3,6 +3,7 @@
 // With --json one object per line goes to standard output, all else to standard error. The exit status is 0 only on success.
 
 import { Command, CommanderError } from "commander";
+import { QuireError } from "../errors.ts";
 import { version } from "../version.ts";
 import { ask } from "./ask.ts";
 import { doctor } from "./doctor.ts";
@@ -15,7 +16,7 @@ const program = new Command("quire")
   .description("Answers questions about a whole repository, on this machine, with citations.")
   .version(version)
   .exitOverride()
-  .configureOutput({ writeErr: (text) => void process.stderr.write(text) });
+  .configureOutput({ outputError: () => {} }); // said like every other failure, below
 
 addSamplingOptions(addEngineOptions(program.command("ask")))
   .description("read the repository and answer; several questions share one reading")
@@ -45,12 +46,21 @@ program
   .option("--json", "one JSON object on standard output")
   .action(doctor);
 
+function toFailure(error: unknown): unknown {
+  if (!(error instanceof CommanderError)) return error;
+  return new QuireError("bad-option", error.message.replace(/^error: /, ""), {
+    nextStep: "See `quire help` or --help.",
+  });
+}
+
 async function main(): Promise<void> {
   try {
     await program.parseAsync();
   } catch (error) {
-    if (error instanceof CommanderError) process.exitCode = error.exitCode;
-    else process.exitCode = failed(error, process.argv.includes("--json"));
+    // Help and the version are no failures; help without a command is one that has said everything.
+    if (error instanceof CommanderError && /^commander\.(help|version)/.test(error.code))
+      process.exitCode = error.exitCode;
+    else process.exitCode = failed(toFailure(error), process.argv.includes("--json"));
   }
   // A pending handle must not keep a failed command alive.
   if (process.exitCode !== undefined && process.exitCode !== 0) process.exit(process.exitCode);

@@ -150,7 +150,7 @@ describe("a question that goes wrong", function () {
     for (const args of [["ask"], ["frobnicate"], ["ask", "x", "--frobnicate"], ["models", "verify"]]) {
       const outcome = await place.run(args);
       assert.notEqual(outcome.status, 0, args.join(" "));
-      assert.match(outcome.err, /error: /);
+      assert.match(outcome.err, /^quire: .*\n {7}See `quire help`/);
       assert.equal(outcome.out, "");
     }
   });

@@ -41,10 +41,18 @@ export async function run(args: string[]): Promise<number> {
     for (const repository of options.repositories) {
       const all = questions.filter((question) => question.repository === repository.name);
       const asked = all.slice(0, options.limit);
-      const made = await askRepository(asked, repository, model, options, circumstances);
+      const folder = await ensureRepository(repository, say);
+      const made = await askRepository(asked, repository, folder, model, circumstances);
+      // Kept before the peer is asked too: reading takes minutes on either side.
+      const whole = asked.length === all.length;
+      if (whole) await keep(made, questions);
+      // The large repository does not fit the peer's context: only the small ones are asked of it.
+      if (options.peer && !repository.large) {
+        await askPeer(made, asked, folder, model);
+        if (whole) await keep(made, questions);
+      }
       rows.push(...made);
       if (options.json) for (const row of made) process.stdout.write(`${JSON.stringify(row)}\n`);
-      if (asked.length === all.length) await keep(made, questions);
     }
   }
   for (const row of summarize(rows)) {
@@ -57,11 +65,10 @@ export async function run(args: string[]): Promise<number> {
 async function askRepository(
   questions: readonly Question[],
   repository: Repository,
+  folder: string,
   model: string,
-  options: Options,
   circumstances: Circumstances,
 ): Promise<QuestionRow[]> {
-  const folder = await ensureRepository(repository, say);
   const files = await readFiles(folder);
   for (const question of questions) checkKey(question, files);
   const texts = questions.map(({ question }) => question);
@@ -76,8 +83,6 @@ async function askRepository(
     const about = { model, set, repository: repository.name, kind, id, question: question.question } as const;
     rows.push({ bench: "answers", row: "question", ...about, quire, peer: null, ...circumstances });
   }
-  // The large repository does not fit the peer's context: only the small ones are asked of it.
-  if (options.peer && !repository.large) await askPeer(rows, questions, folder, model);
   return rows;
 }
 

@@ -1,0 +1,75 @@
+// What is remembered of this machine's speed, and what is assumed before anything was measured.
+
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { findModel } from "../../engine/models/catalog.ts";
+import { readingSeconds } from "../../engine/models/choose.ts";
+import { knownSpeeds, rememberSpeed } from "../../engine/speed.ts";
+import type { Machine } from "../../native/index.d.ts";
+
+const machine: Machine = {
+  cpuBackends: ["avx2", "plain"],
+  cpuName: "test",
+  cores: 4,
+  memoryBytes: 8e9,
+  availableBytes: 6e9,
+};
+const entry = findModel("qwen2.5-coder-0.5b");
+
+describe("the speed of reading", () => {
+  const before = process.env.QUIRE_HOME;
+  let home = "";
+
+  beforeEach(() => {
+    home = mkdtempSync(path.join(tmpdir(), "quire-speed-"));
+    process.env.QUIRE_HOME = home;
+  });
+  afterEach(() => {
+    if (before === undefined) delete process.env.QUIRE_HOME;
+    else process.env.QUIRE_HOME = before;
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  it("is estimated from cores and instructions until one was measured", async () => {
+    const { measured, tokensPerSecond } = await knownSpeeds(machine, "auto", 0);
+    assert.equal(measured, false);
+    const [plain] = Object.values((await knownSpeeds(machine, "plain", 0)).tokensPerSecond);
+    const [single] = Object.values((await knownSpeeds(machine, "auto", 1)).tokensPerSecond);
+    const [all] = Object.values(tokensPerSecond);
+    assert.ok(all && single && plain && all === 4 * single && all > 10 * plain);
+  });
+
+  it("once measured is that of an empty memory, for the same backend, threads and model only", async () => {
+    assert.ok(entry);
+    await rememberSpeed(entry, "avx2", 4, 8000, readingSeconds(entry, 8000, 250));
+    const { measured, tokensPerSecond } = await knownSpeeds(machine, "auto", 0);
+    assert.equal(measured, true);
+    assert.ok(Math.abs((tokensPerSecond[entry.name] ?? 0) - 250) < 1e-6);
+    assert.deepEqual(Object.keys(tokensPerSecond), [entry.name]);
+    assert.equal((await knownSpeeds(machine, "auto", 2)).measured, false);
+    assert.equal((await knownSpeeds(machine, "plain", 4)).measured, false);
+  });
+
+  it("of a short read is not kept", async () => {
+    assert.ok(entry);
+    await rememberSpeed(entry, "avx2", 4, 1000, 2);
+    await rememberSpeed(entry, "avx2", 4, 5000, 0);
+    assert.equal(existsSync(path.join(home, "speed.json")), false);
+  });
+
+  for (const [what, text] of [
+    ["not JSON", "{"],
+    ["of another shape", '{"avx2 4 qwen2.5-coder-0.5b":"fast"}'],
+    ["of impossible numbers", '{"avx2 4 qwen2.5-coder-0.5b":-3}'],
+  ] as const) {
+    it(`from a file that is ${what} is estimated again, and measured over it`, async () => {
+      assert.ok(entry);
+      writeFileSync(path.join(home, "speed.json"), text);
+      assert.equal((await knownSpeeds(machine, "auto", 0)).measured, false);
+      await rememberSpeed(entry, "avx2", 4, 2000, 10);
+      assert.equal((await knownSpeeds(machine, "auto", 0)).measured, true);
+    });
+  }
+});

@@ -54,7 +54,10 @@ export class EngineClient {
         reject(new QuireError("internal", `The engine does not start: ${cause.message}.`)),
       );
       child.once("exit", (status, signal) => {
-        reject(new QuireError("internal", `The engine ended unexpectedly (${signal ?? `status ${status}`}).`));
+        const how = `The engine ended unexpectedly (${signal ?? `status ${status}`}).`;
+        // Linux ends a process like this when memory runs out.
+        const hint = { nextStep: "If memory ran out, lower the token budget or choose a smaller model; ask again." };
+        reject(new QuireError("internal", how, signal === "SIGKILL" ? hint : {}));
       });
     });
     this.#ended.catch(() => connection.dispose());

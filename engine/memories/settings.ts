@@ -5,11 +5,11 @@ import { QuireError } from "../errors.ts";
 const usualGigabytes = 10;
 
 /**
- * Bytes that all memories may take on disk; 0: none is kept. QUIRE_MEMORY is "on" or "off" (the default), QUIRE_MEMORY_GB the cap (10).
+ * Bytes that all memories may take on disk; 0: none is kept. QUIRE_MEMORY is "on" (the default) or "off", QUIRE_MEMORY_GB the cap (10).
  * Throws "bad-option".
  */
 export function memoryCap(env: Readonly<Record<string, string | undefined>> = process.env): number {
-  const kept = env.QUIRE_MEMORY || "off";
+  const kept = env.QUIRE_MEMORY || "on";
   if (kept !== "on" && kept !== "off") {
     throw new QuireError("bad-option", `QUIRE_MEMORY must be on or off, not ${JSON.stringify(kept)}.`, {
       where: "QUIRE_MEMORY",

@@ -97,7 +97,7 @@ describe("stopping", function () {
     process.kill(engine, "SIGKILL");
     const outcome = await running.ended;
     assert.equal(outcome.status, 1);
-    assert.match(outcome.err, /The engine ended unexpectedly \(SIGKILL\)/);
+    assert.match(outcome.err, /The engine ended unexpectedly \(SIGKILL\)\.\n.*lower the token budget/);
     assert.equal((objects(outcome)[0]?.error as { code: string } | undefined)?.code, "internal");
   });
 

@@ -201,8 +201,8 @@ describe("memory on disk", () => {
 });
 
 describe("memory settings", () => {
-  it("are off, on and capped by the environment, and refuse what makes no sense", () => {
-    assert.equal(memoryCap({}), 0);
+  it("are on, off and capped by the environment, and refuse what makes no sense", () => {
+    assert.equal(memoryCap({}), 10e9);
     assert.equal(memoryCap({ QUIRE_MEMORY: "off", QUIRE_MEMORY_GB: "5" }), 0);
     assert.equal(memoryCap({ QUIRE_MEMORY: "on" }), 10e9);
     assert.equal(memoryCap({ QUIRE_MEMORY: "on", QUIRE_MEMORY_GB: "0.5" }), 5e8);

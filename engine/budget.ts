@@ -3,6 +3,7 @@
 // Pure. Bounded by the model's context, by free memory and by the time reading would take; says what it chose and why.
 
 import { QuireError } from "./errors.ts";
+import { overheadBytes } from "./models/catalog.ts";
 
 export interface BudgetInput {
   requested: number | "auto";
@@ -42,7 +43,6 @@ const aroundQuestion = 400;
 const smallest = 512;
 /** YaRN is trained to and checked up to four times the length. */
 const largestRopeFactor = 4;
-const overheadBytes = 500e6;
 
 /** Tokens in memory at most when `budget` tokens of the repository are read. */
 export function contextFor(budget: number, maxTokens: number): number {

@@ -19,7 +19,7 @@ import { type Native, native } from "./native.ts";
 import { type OpenModel, openModel, trainedContext } from "./open-model.ts";
 import { ensureFolder, memoriesFolder, modelsFolder } from "./paths.ts";
 import { answerQuestion, type PipelineEvents } from "./pipeline.ts";
-import { HeldMemory, type MemoryShape, pagesFor } from "./prefill/held-memory.ts";
+import { HeldMemory, type MemoryShape, pagesFor, pagesOf } from "./prefill/held-memory.ts";
 import {
   collectWorkspace,
   emptyPrepareCache,
@@ -107,7 +107,7 @@ export class Engine {
       const { open, prepared, budget } = await this.#prepare(params, mapAnswerTokens, signal);
       await open.cache.save();
       const { weightBytes, pageBytes } = open.native.info;
-      const pages = prepared.documents.reduce((sum, document) => sum + pagesFor(document.tokens.length), 0);
+      const pages = pagesOf(prepared.documents);
       return {
         model: open.name,
         documents: prepared.rows,
@@ -244,7 +244,7 @@ export class Engine {
     if (this.#memory?.key === key && this.#memory.held.fits(prepared.documents, tailTokens)) return this.#memory.held;
     this.#memory?.held.dispose();
     this.#memory = undefined;
-    const pages = prepared.documents.reduce((sum, document) => sum + pagesFor(document.tokens.length), 0);
+    const pages = pagesOf(prepared.documents);
     // Room for files to grow, and for the rounding of each document to whole pages.
     const held = new HeldMemory(native(), open.native, shape, Math.ceil(pages * 1.1) + pagesFor(tailTokens) + 64);
     this.#memory = { key, held };

@@ -51,6 +51,11 @@ export function pagesFor(tokens: number): number {
   return Math.ceil(tokens / pageTokens);
 }
 
+/** Pages of documents that each begin on a page of their own. */
+export function pagesOf(documents: readonly WantedDocument[]): number {
+  return documents.reduce((sum, document) => sum + pagesFor(document.tokens.length), 0);
+}
+
 export class HeldMemory {
   readonly shape: MemoryShape;
   readonly capacityPages: number;
@@ -95,8 +100,7 @@ export class HeldMemory {
 
   /** Whether the documents and `tailTokens` more fit its capacity. */
   fits(wanted: readonly WantedDocument[], tailTokens: number): boolean {
-    const pages = wanted.reduce((sum, document) => sum + pagesFor(document.tokens.length), 0);
-    return pages + pagesFor(tailTokens) + 1 <= this.capacityPages;
+    return pagesOf(wanted) + pagesFor(tailTokens) + 1 <= this.capacityPages;
   }
 
   /** How many of the wanted documents are in memory already, from the first on. */

@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import { readGguf } from "../../engine/models/gguf.ts";
 import { native } from "../../engine/native.ts";
 import type { GenerateOptions, Memory, Selection } from "../../native/index.d.ts";
+import { dense } from "../engine/generate-options.ts";
 import { fetchedModel } from "../models/fetched-model.ts";
 import { printRow, provenance, type Row, writeRows } from "./results-file.ts";
 import { sourceTokens } from "./source-text.ts";
@@ -28,16 +29,6 @@ const tokens = Number(values.tokens);
 const steps = Number(values.steps);
 const budgets = values.budgets.split(",").map(Number);
 const chunk = 512;
-const dense: Selection = {
-  pageBudget: 0,
-  vote: "softmax",
-  spreadFactor: 1,
-  sinkPages: 1,
-  recentPages: 4,
-  denseLayers: 0,
-  force: false,
-  observe: false,
-};
 
 /** Σ p·(ln p − ln q) over a row, in nats. */
 function divergence(p: Float32Array, q: Float32Array): number {

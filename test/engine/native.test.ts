@@ -9,30 +9,10 @@ import { GGMLQuantizationType as T } from "@huggingface/gguf";
 import { type GgufModel, readGguf } from "../../engine/models/gguf.ts";
 import { native } from "../../engine/native.ts";
 import type { GenerateOptions, Memory, MemoryOptions, Model, Selection } from "../../native/index.d.ts";
+import { dense, options } from "./generate-options.ts";
 import { randomFrom, tinyModel, writeGguf } from "./models/gguf-writer.ts";
 
 const plainRope = { factor: 1, originalContext: 0 };
-const dense: Selection = {
-  pageBudget: 0,
-  vote: "softmax",
-  spreadFactor: 1,
-  sinkPages: 1,
-  recentPages: 4,
-  denseLayers: 0,
-  force: false,
-  observe: false,
-};
-
-function options(change: Partial<GenerateOptions> = {}): GenerateOptions {
-  return {
-    maxTokens: 8,
-    sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 0 },
-    selection: dense,
-    stopTokens: [],
-    pageMass: false,
-    ...change,
-  };
-}
 
 const none = new Int32Array(0);
 const begin = Int32Array.of(0);

@@ -5,35 +5,14 @@ import { readFileSync } from "node:fs";
 import { type GgufModel, readGguf } from "../../engine/models/gguf.ts";
 import { native } from "../../engine/native.ts";
 import { Tokenizer } from "../../engine/tokenize/tokenizer.ts";
-import type { GenerateOptions, Memory, Model, Selection } from "../../native/index.d.ts";
+import type { Memory, Model, Selection } from "../../native/index.d.ts";
+import { dense, options } from "../engine/generate-options.ts";
 import { fetchedModel } from "./fetched-model.ts";
 
 const begin = Int32Array.of(0);
 const none = new Int32Array(0);
 const quiet = (): void => {};
 const cancelMs = 300;
-
-const dense: Selection = {
-  pageBudget: 0,
-  vote: "softmax",
-  spreadFactor: 1,
-  sinkPages: 1,
-  recentPages: 4,
-  denseLayers: 0,
-  force: false,
-  observe: false,
-};
-
-function options(change: Partial<GenerateOptions>): GenerateOptions {
-  return {
-    maxTokens: 8,
-    sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 0 },
-    selection: dense,
-    stopTokens: [],
-    pageMass: false,
-    ...change,
-  };
-}
 
 describe("the engine with the 491 MB model", function () {
   this.timeout(600_000);

@@ -4,7 +4,7 @@
 // from engine to client. Failures are JSON-RPC errors whose data is `Failure`. Both sides check `protocolVersion` first.
 
 /** Raised with every change that an older client would misunderstand. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** JSON-RPC's error code for every failure of ours; outside the reserved range. What went wrong is in `data`. */
 export const failureCode = 1;
@@ -35,6 +35,8 @@ export const methods = {
   removeModel: "models/remove",
   /** client → engine: what this machine has and what is missing. → DoctorReport. */
   doctor: "doctor",
+  /** engine → client: what will be read for an ask, before anything is. PlannedEvent. */
+  planned: "planned",
   /** engine → client: a stage of an ask or a map began or went on. */
   stage: "stage",
   /** engine → client: text of the answer. */
@@ -43,6 +45,8 @@ export const methods = {
   fetching: "fetching",
   /** engine → client: a sentence the user should see (a mirror is used, a budget was chosen). */
   notice: "notice",
+  /** engine → client: a line for the log. LogEvent. */
+  log: "log",
 } as const;
 
 export interface InitializeParams {
@@ -68,6 +72,14 @@ export interface Workspace {
   exclude: string[];
   /** False: no git is run in it. */
   trusted: boolean;
+  /** Open editors that differ from the disk: their text counts. Nothing of it is written to disk. */
+  unsaved: UnsavedFile[];
+}
+
+export interface UnsavedFile {
+  /** Absolute path. */
+  path: string;
+  text: string;
 }
 
 export interface SamplingParams {
@@ -102,12 +114,35 @@ export interface EngineSettings {
   cpu: string;
 }
 
+/** Code that a question is about, as it stands in the editor. */
+export interface SelectedCode {
+  /** Absolute path. */
+  path: string;
+  /** 1-based, both inside. */
+  startLine: number;
+  endLine: number;
+  text: string;
+}
+
+/** An earlier question of a thread with its answer, as the model wrote it. */
+export interface Turn {
+  question: string;
+  selection?: SelectedCode;
+  answer: string;
+}
+
 export interface AskParams {
   /** Given back in the events of this ask. */
   id: string;
   workspace: Workspace;
   settings: EngineSettings;
   question: string;
+  /** The question is about this code; absent: about the workspace. */
+  selection?: SelectedCode;
+  /** Which thread this question belongs to and what was said in it, oldest first. The repository is not read again for it. */
+  thread: { id: string; turns: Turn[] };
+  /** Read the workspace again, whatever is kept of it. */
+  fresh: boolean;
   /** Most tokens of the answer. */
   maxTokens: number;
   sampling: SamplingParams;
@@ -182,9 +217,36 @@ export interface AskResult {
   leftOut: LeftOutRow[];
   lookedUp: LookedUp[];
   tokenBudget: number;
+  /** How the budget came about, in a sentence. */
+  budgetReason: string;
+  /** What the context holds after this answer. */
+  meter: Meter;
   /** Files by attention mass of the pages loaded for this answer, most first. */
   loaded: { path: string; share: number }[];
   stats: AskStats;
+}
+
+/** Tokens: of the repository, of the thread's questions and answers, and what fits besides. */
+export interface Meter {
+  memoryTokens: number;
+  threadTokens: number;
+  freeTokens: number;
+}
+
+/** What an ask will read, said before it is read. */
+export interface PlannedEvent {
+  id: string;
+  model: string;
+  tokenBudget: number;
+  budgetReason: string;
+  usedTokens: number;
+  documents: DocumentRow[];
+  leftOut: LeftOutRow[];
+}
+
+export interface LogEvent {
+  level: "debug" | "info" | "warn" | "error";
+  message: string;
 }
 
 export interface MapParams {

@@ -1,4 +1,4 @@
-// bundle.mjs — the engine's TypeScript as bundles in dist/, with the files they need beside them.
+// bundle.mjs — the TypeScript of engine, extension and panel as bundles in dist/, with the files they need beside them.
 //
 // What the bundles look up by package name (grammars, ripgrep) is copied to dist/node_modules, so that the same lookup works
 // in the checkout, in dist/ alone and in a packaged extension.
@@ -9,12 +9,68 @@ import { dist, root } from "./layout.mjs";
 import { dropStamp, filesUnder, hashOf, readStamp, writeStamp } from "./stamps.mjs";
 import { Stop, step } from "./steps.mjs";
 
-/** The bundles: name in dist/, and the source that it begins at. */
-export const entries = {
+/** Bundles that run in Node: name in dist/, and the source that it begins at. */
+const nodeEntries = {
   "cli.cjs": "engine/cli/main.ts",
   "engine.cjs": "engine/main.ts",
   "tokenize-worker.cjs": "engine/tokenize/worker.ts",
 };
+/** Loaded by the editor at its start-up: minified, and `vscode` comes from the editor. */
+const extensionEntries = { "extension.cjs": "extension/main.ts" };
+/** The panel's webview: a script and its style sheet, panel.js and panel.css. */
+const panelEntries = { "panel.js": "media/main.ts" };
+
+export const entries = { ...nodeEntries, ...extensionEntries, ...panelEntries };
+
+const shared = {
+  absWorkingDir: root,
+  outdir: relative(root, dist),
+  bundle: true,
+  legalComments: "linked",
+  logLevel: "silent",
+};
+
+const points = (group) =>
+  Object.entries(group).map(([name, source]) => ({ in: source, out: name.replace(/\.c?js$/, "") }));
+
+/** What esbuild is asked for, one build each. */
+export const builds = [
+  {
+    ...shared,
+    entryPoints: points(nodeEntries),
+    outExtension: { ".js": ".cjs" },
+    platform: "node",
+    format: "cjs",
+    target: "node20",
+    sourcemap: "linked",
+    // Sources and packages are ES modules; in a bundle `import.meta.url` is the bundle's own place.
+    define: { "import.meta.url": "__bundleUrl" },
+    banner: { js: 'const __bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
+  },
+  {
+    ...shared,
+    entryPoints: points(extensionEntries),
+    outExtension: { ".js": ".cjs" },
+    platform: "node",
+    format: "cjs",
+    target: "node20",
+    sourcemap: "linked",
+    minify: true,
+    external: ["vscode"],
+  },
+  {
+    ...shared,
+    entryPoints: points(panelEntries),
+    platform: "browser",
+    format: "iife",
+    target: "es2022",
+    sourcemap: "linked",
+    minify: true,
+    loader: { ".ttf": "file" },
+    assetNames: "[name]",
+    tsconfig: "media/tsconfig.json",
+  },
+];
 
 /** Files of packages that are read at run time: package, and which of its paths. */
 const assets = [
@@ -26,7 +82,8 @@ const assets = [
 const stampFile = join(dist, ".stamp");
 
 function wanted() {
-  const sources = [...filesUnder(join(root, "engine")), join(root, "native", "index.d.ts")];
+  const folders = ["engine", "extension", "media"].flatMap((name) => filesUnder(join(root, name)));
+  const sources = [...folders, join(root, "native", "index.d.ts")];
   const settings = ["package.json", "package-lock.json", "tsconfig.json", "scripts/bundle.mjs"].map((name) =>
     join(root, name),
   );
@@ -55,29 +112,15 @@ export async function bundle() {
   const missing = Object.values(entries).filter((source) => !existsSync(join(root, source)));
   if (missing.length > 0)
     throw new Stop(`cannot bundle: ${missing.join(", ")} ${missing.length > 1 ? "are" : "is"} missing`);
-  await step("bundling the engine", async () => {
+  await step("bundling", async () => {
     const require = createRequire(join(root, "package.json"));
     const { build } = require("esbuild");
     dropStamp(stampFile);
     rmSync(join(dist, "node_modules"), { recursive: true, force: true });
     mkdirSync(dist, { recursive: true });
-    const { errors } = await build({
-      absWorkingDir: root,
-      entryPoints: Object.entries(entries).map(([name, source]) => ({ in: source, out: name.replace(/\.cjs$/, "") })),
-      outdir: relative(root, dist),
-      outExtension: { ".js": ".cjs" },
-      bundle: true,
-      platform: "node",
-      format: "cjs",
-      target: "node20",
-      sourcemap: "linked",
-      legalComments: "linked",
-      // Sources and packages are ES modules; in a bundle `import.meta.url` is the bundle's own place.
-      define: { "import.meta.url": "__bundleUrl" },
-      banner: { js: 'const __bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
-      logLevel: "silent",
-    }).catch((error) => error);
-    if (errors?.length > 0) {
+    const results = await Promise.all(builds.map((options) => build(options).catch((error) => error)));
+    const errors = results.flatMap((result) => result.errors ?? []);
+    if (errors.length > 0) {
       const lines = errors.map(
         ({ text, location }) => `${location ? `${location.file}:${location.line}: ` : ""}${text}`,
       );

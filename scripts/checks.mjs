@@ -32,6 +32,7 @@ const filesOnly = (output) => [...new Set(output.match(/^[^:\n]+(?=:\d+:\d+: err
 
 const checks = [
   { name: "types", command: () => [...program("typescript", "bin", "tsc"), "--noEmit"] },
+  { name: "types of the panel", command: () => [...program("typescript", "bin", "tsc"), "--noEmit", "-p", "media"] },
   {
     name: "biome",
     command: (write) => [

@@ -6,6 +6,9 @@
 
 import * as z from "zod/mini";
 
+/** Characters; the engine takes no more. */
+export const longestQuestion = 200_000;
+
 const count = z.number().check(z.int(), z.nonnegative());
 
 const detail = z.enum(["full", "outline", "name", "off"]);
@@ -66,6 +69,7 @@ const reading = z.object({
 });
 
 const answer = z.object({
+  model: z.string(),
   preface: z.string(),
   /** Markdown with [n] markers after what is cited. */
   marked: z.string(),
@@ -89,11 +93,22 @@ const answer = z.object({
   }),
 });
 
-const failure = z.object({ code: z.string(), message: z.string(), nextStep: z.string() });
+/** What the user can do about a failure; each is a button. */
+const remedy = z.enum(["ask again", "choose model", "open settings", "show log", "new thread"]);
+
+/** `nextStep` is a sentence for an editor's user; `remedies` are its buttons, best first. */
+const failure = z.object({
+  code: z.string(),
+  message: z.string(),
+  nextStep: z.string(),
+  remedies: z.array(remedy),
+});
 
 /** A question and what became of it. `text` is what was streamed so far; `answer` comes with the end. */
 const turn = z.object({
   id: z.string(),
+  /** Milliseconds since 1970. */
+  askedAt: count,
   question: z.string(),
   scope: z.optional(scope),
   state: z.enum(["working", "done", "stopped", "failed"]),
@@ -139,7 +154,7 @@ export const toPanel = z.discriminatedUnion("type", [
 /** From the panel to the extension host. */
 export const toHost = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready") }),
-  z.object({ type: z.literal("ask"), question: z.string() }),
+  z.object({ type: z.literal("ask"), question: z.string().check(z.maxLength(longestQuestion)) }),
   z.object({ type: z.literal("stop") }),
   z.object({ type: z.literal("ask again"), turn: z.string() }),
   z.object({ type: z.literal("new thread") }),
@@ -147,6 +162,7 @@ export const toHost = z.discriminatedUnion("type", [
   z.object({ type: z.literal("copy"), turn: z.string() }),
   z.object({ type: z.literal("export") }),
   z.object({ type: z.literal("open settings") }),
+  z.object({ type: z.literal("choose model") }),
   z.object({ type: z.literal("show log") }),
   /** Something in the panel broke; for the log. */
   z.object({ type: z.literal("report"), message: z.string() }),
@@ -160,4 +176,6 @@ export type PanelProgress = z.infer<typeof progress>;
 export type PanelAnswer = z.infer<typeof answer>;
 export type PanelCitation = z.infer<typeof citation>;
 export type PanelReading = z.infer<typeof reading>;
+export type PanelFailure = z.infer<typeof failure>;
+export type Remedy = z.infer<typeof remedy>;
 export type EngineState = z.infer<typeof engineState>;

@@ -53,13 +53,13 @@ const citation = z.object({
   choices: z.array(place),
 });
 
-const meter = z.object({ memoryTokens: count, threadTokens: count, freeTokens: count });
+export const panelMeter = z.object({ memoryTokens: count, threadTokens: count, freeTokens: count });
 
 const documentRow = z.object({ path: z.string(), detail, tokens: count });
 const leftOutRow = z.object({ path: z.string(), reason: z.string(), detail: z.optional(z.string()) });
 
 /** What was or will be read: known before reading begins. */
-const reading = z.object({
+export const panelReading = z.object({
   model: z.string(),
   tokenBudget: count,
   budgetReason: z.string(),
@@ -105,7 +105,7 @@ const failure = z.object({
 });
 
 /** A question and what became of it. `text` is what was streamed so far; `answer` comes with the end. */
-const turn = z.object({
+export const panelTurn = z.object({
   id: z.string(),
   /** Milliseconds since 1970. */
   askedAt: count,
@@ -130,10 +130,10 @@ const engineState = z.discriminatedUnion("state", [
 ]);
 
 const panelState = z.object({
-  thread: z.object({ id: z.string(), turns: z.array(turn) }),
+  thread: z.object({ id: z.string(), turns: z.array(panelTurn) }),
   engine: engineState,
-  reading: z.optional(reading),
-  meter: z.optional(meter),
+  reading: z.optional(panelReading),
+  meter: z.optional(panelMeter),
   /** Earlier questions, newest first. */
   history: z.array(z.string()),
   /** Why nothing can be asked here, and what to do (no folder is open); absent: one can. */
@@ -171,11 +171,11 @@ export const toHost = z.discriminatedUnion("type", [
 export type ToPanel = z.infer<typeof toPanel>;
 export type ToHost = z.infer<typeof toHost>;
 export type PanelState = z.infer<typeof panelState>;
-export type PanelTurn = z.infer<typeof turn>;
+export type PanelTurn = z.infer<typeof panelTurn>;
 export type PanelProgress = z.infer<typeof progress>;
 export type PanelAnswer = z.infer<typeof answer>;
 export type PanelCitation = z.infer<typeof citation>;
-export type PanelReading = z.infer<typeof reading>;
+export type PanelReading = z.infer<typeof panelReading>;
 export type PanelFailure = z.infer<typeof failure>;
 export type Remedy = z.infer<typeof remedy>;
 export type EngineState = z.infer<typeof engineState>;

@@ -1,0 +1,58 @@
+// comment-body.ts — a turn as the Markdown of an inline comment.
+//
+// In: a turn as the panel shows it, and the address of a path's line (`addressOf`). Out: Markdown. Its links are citations that
+// stand in what was read, and, below a failure, commands without arguments: `trusted` says which. Answers, names and messages
+// are escaped, so that none of them can be a link, an image or HTML. Pure.
+
+import type { PanelTurn, Remedy } from "../../media/messages.ts";
+import { isPlace, place } from "../talk/export-markdown.ts";
+import { progressLine } from "../talk/progress-line.ts";
+import { link, plainLines, plainText, safeMarkdown } from "../talk/safe-markdown.ts";
+
+export interface Body {
+  markdown: string;
+  /** Commands that its links may run. */
+  trusted: string[];
+}
+
+/** The address of a line, encoded; undefined: the path leads nowhere in this workspace. */
+export type AddressOf = (path: string, line: number) => string | undefined;
+
+/** What an inline thread can offer after a failure. */
+const buttons: Partial<Record<Remedy, { title: string; command: string }>> = {
+  "choose model": { title: "Choose Model", command: "quire.chooseModel" },
+  "open settings": { title: "Open Settings", command: "quire.openSettings" },
+  "show log": { title: "Show Log", command: "quire.showLog" },
+};
+
+export function questionBody(turn: PanelTurn): Body {
+  return { markdown: plainLines(turn.question), trusted: [] };
+}
+
+export function answerBody(turn: PanelTurn, addressOf: AddressOf): Body {
+  const { answer, progress, failure, state } = turn;
+  const parts = answer === undefined ? [safeMarkdown(turn.text)] : answered(answer, addressOf);
+  if (state === "working") parts.push(`*${plainText(progress === undefined ? "Answering…" : progressLine(progress))}*`);
+  if (state === "stopped") parts.push("*Stopped.* Reply to ask again.");
+  if (state === "done" && answer?.stop === "length") parts.push("*Cut off: the answer reached its longest length.*");
+  if (state === "done" && answer?.stop === "full") parts.push("*Cut off: the memory is full.*");
+  const offered = (failure?.remedies ?? []).flatMap((remedy) => buttons[remedy] ?? []);
+  if (failure !== undefined) {
+    parts.push(`**No answer.** ${plainText(failure.message)} ${plainText(failure.nextStep)}`);
+    parts.push(offered.map(({ title, command }) => link(title, `command:${command}`)).join(" · "));
+  }
+  return {
+    markdown: parts.filter((part) => part !== "").join("\n\n"),
+    trusted: offered.map(({ command }) => command),
+  };
+}
+
+function answered({ preface, marked, citations }: NonNullable<PanelTurn["answer"]>, addressOf: AddressOf): string[] {
+  const places = citations.filter(isPlace);
+  const address = new Map(places.map(({ index, path, line }) => [index, addressOf(path, line)]));
+  const cited = places.flatMap(({ index, path, line }) => {
+    const target = address.get(index);
+    return target === undefined ? [] : [link(`[${index}] ${place(path, line)}`, target)];
+  });
+  return [plainLines(preface), safeMarkdown(marked, (index) => address.get(index)), cited.join(" · ")];
+}

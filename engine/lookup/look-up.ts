@@ -10,6 +10,7 @@ import { definitionOfLine } from "../definition-line.ts";
 import { chooseRegions, type TokenCounter } from "./choose.ts";
 import { namedFiles } from "./named.ts";
 import { parseQuestion, type Term } from "./question.ts";
+import { raisingLines } from "./raises.ts";
 import { type Candidate, isTestPath, matchTerm, rankBlocks, scoreFile, type Weighted, weighTerms } from "./rank.ts";
 import { Reader } from "./reader.ts";
 import { type Found, type Hit, searchFiles } from "./search.ts";
@@ -18,12 +19,13 @@ import {
   choosePlaces,
   closeOf,
   constantLines,
+  declaredTypes,
   definitionStrings,
   type Place,
   placesIn,
   referencesIn,
 } from "./second-hop.ts";
-import type { Definition, LookupFile, LookupRequest, LookupResult, NamedFile } from "./types.ts";
+import type { Definition, LookupFile, LookupRequest, LookupResult, NamedFile, Raise } from "./types.ts";
 
 export interface LookupDeps {
   search: (files: readonly LookupFile[], strings: readonly string[], signal: AbortSignal) => Promise<Found>;
@@ -43,6 +45,11 @@ const namedSymbol = 2.4;
 const mostPlaces = 3;
 const mostDefinitions = 4;
 const longestDefinition = 160;
+/** Functions that are searched for what they raise, beside those that the question names. */
+const raisingCandidates = 2;
+const mostRaises = 6;
+/** Lines shown around a member of a type that the question comes to by a declaration. */
+const aroundMember = 2;
 /** What scores less than this share of the best is not worth the user's wait. */
 const worthReading = 0.25;
 
@@ -72,7 +79,7 @@ export async function lookUp(
     namedFiles: named.files,
     definitions: definitionsOf(asked.terms, found, asked.wants.tests),
   };
-  if (request.budgetTokens <= 0) return { regions: [], ...result, complete: found.complete };
+  if (request.budgetTokens <= 0) return { regions: [], raises: [], ...result, complete: found.complete };
 
   const weighted = weighTerms(asked.terms, found.hits, request.files);
   const byPath = new Map(request.files.map((file) => [file.path, file]));
@@ -102,6 +109,8 @@ export async function lookUp(
   }
   const toWhole = named.files.filter(({ path }) => wanted(path));
   candidates.push(...(await namedCandidates(toWhole, reader, candidates, weighted)));
+  const top = Math.max(0, ...candidates.map(({ score }) => score));
+  candidates.push(...(await memberCandidates(asked.terms, found, request, wanted, reader, top)));
   candidates.sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1) || a.start - b.start || a.end - b.end);
   const least = (candidates[0]?.score ?? 0) * worthReading;
   const worthy = candidates.findIndex(({ score }) => score < least);
@@ -120,27 +129,111 @@ export async function lookUp(
     countTokens,
   );
   const regions = chooseRegions(candidates, hopped, sources, request.budgetTokens, countTokens);
-  return { regions, ...result, complete: found.complete };
+  const raises = asked.wants.raises ? await raisesOf(result.definitions, candidates, request, reader) : [];
+  return { regions, raises, ...result, complete: found.complete };
 }
 
-/** Definitions of the symbols that the question names; one defined in many places is told apart by none of them. */
+/** What the functions raise that the question names, or that fit it best. */
+async function raisesOf(
+  definitions: readonly Definition[],
+  candidates: readonly Candidate[],
+  request: LookupRequest,
+  reader: Reader,
+): Promise<Raise[]> {
+  const fitting = candidates.map(({ path, focus }) => ({ path, line: focus }));
+  const raises = new Map<string, Raise>();
+  let more = raisingCandidates;
+  for (const [index, { path, line }] of [...definitions, ...fitting].entries()) {
+    if (more === 0) break;
+    const lines = await reader.lines(path);
+    if (lines === undefined) continue;
+    const block = reader.blocks(path, lines, request.outlines.get(path)?.symbols).at(line);
+    if (block.container || block.signature === 0) continue;
+    if (index >= definitions.length) more--;
+    const name = block.within === "" ? block.name : `${block.within}.${block.name}`;
+    for (const raise of raisingLines(block, lines)) raises.set(`${path}:${raise.line}`, { name, path, ...raise });
+  }
+  return [...raises.values()].slice(0, mostRaises);
+}
+
+/**
+ * Members of a type that the question comes to by an attribute: asked for `pop` of what `order` is, and `order` is declared as
+ * a SortedSet, these are the lines of SortedSet that define `pop`.
+ */
+async function memberCandidates(
+  terms: readonly Term[],
+  found: Found,
+  request: LookupRequest,
+  wanted: (path: string) => boolean,
+  reader: Reader,
+  score: number,
+): Promise<Candidate[]> {
+  const symbols = terms.filter(({ kind, weight }) => kind === "symbol" && weight >= namedSymbol);
+  if (symbols.length < 2) return [];
+  const texts = [...found.hits.values()].flatMap((hits) => hits.map(({ text }) => text));
+  const candidates: Candidate[] = [];
+  for (const symbol of symbols) {
+    const types = new Set(declaredTypes(symbol.said, texts));
+    if (types.size === 0 || types.size > mostPlaces) continue;
+    const others = new Set(symbols.filter((other) => other !== symbol).map(({ said }) => said));
+    for (const [path, outlined] of request.outlines) {
+      if (!wanted(path)) continue;
+      for (const type of outlined.symbols.filter(({ name, line, endLine }) => types.has(name) && endLine > line)) {
+        const lines = (await reader.lines(path)) ?? [];
+        for (let line = type.line + 1; line <= Math.min(type.endLine, lines.length); line++) {
+          const member = definitionOfLine(lines[line - 1] ?? "")?.name;
+          if (member === undefined || !others.has(member)) continue;
+          candidates.push({
+            path,
+            start: Math.max(type.line, line - aroundMember),
+            end: Math.min(type.endLine, line + aroundMember),
+            focus: line,
+            signature: type.line,
+            score,
+            why: [`${symbol.said} is a ${type.name}`, member],
+          });
+        }
+      }
+    }
+  }
+  return candidates;
+}
+
+/**
+ * Definitions of the symbols that the question names; one defined in many places is told apart by none of them. A name written as
+ * the question writes it goes before others, a function or type before constants and values.
+ */
 function definitionsOf(terms: readonly Term[], found: Found, tests: boolean): Definition[] {
   const definitions: Definition[] = [];
-  for (const { kind, weight, forms } of terms) {
+  for (const { said, kind, weight, forms } of terms) {
     if (kind !== "symbol" || weight < namedSymbol) continue;
-    const places: Definition[] = [];
+    const places: (Definition & { strong: boolean })[] = [];
     for (const [path, hits] of [...found.hits].sort(([a], [b]) => (a < b ? -1 : 1))) {
       if (!tests && isTestPath(path)) continue;
       for (const { line, text } of hits) {
         const defined = definitionOfLine(text);
-        if (defined === undefined || defined.kind === "value" || !forms.includes(defined.name.toLowerCase())) continue;
-        places.push({ name: defined.name, path, line, text: text.trim().slice(0, longestDefinition) });
+        if (defined === undefined || !forms.includes(defined.name.toLowerCase())) continue;
+        // A local variable defines nothing that one would ask for.
+        if (defined.kind === "value" && (defined.name !== said || /^\s{5}|^\t\t/.test(text))) continue;
+        const strong = defined.kind !== "value" && defined.kind !== "constant";
+        places.push({ name: defined.name, path, line, text: text.trim().slice(0, longestDefinition), strong });
       }
     }
-    if (places.length <= mostPlaces) definitions.push(...places);
+    const chosen = preferred(
+      preferred(places, ({ name }) => name === said),
+      ({ strong }) => strong,
+    );
+    if (chosen.length <= mostPlaces)
+      definitions.push(...chosen.map(({ name, path, line, text }) => ({ name, path, line, text })));
     if (definitions.length >= mostDefinitions) break;
   }
   return definitions.slice(0, mostDefinitions);
+}
+
+/** Those that fit, if any do; else all. */
+function preferred<Item>(items: readonly Item[], fits: (item: Item) => boolean): readonly Item[] {
+  const fitting = items.filter(fits);
+  return fitting.length > 0 ? fitting : items;
 }
 
 /** Symbols of the question that no file has; asked again on their own, since a busy file may have hidden them. */

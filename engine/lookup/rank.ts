@@ -32,6 +32,8 @@ export interface Weighted {
 
 /** Blocks up to this many lines are given whole. */
 const wholeBlock = 60;
+/** Least weight of a word within a class that the question names. */
+const memberWord = 2.5;
 const windowBefore = 4;
 const windowAfter = 10;
 const widestWindow = 40;
@@ -213,8 +215,11 @@ function scoreBlock(
   let definition = 0;
   const why: { text: string; weight: number }[] = [];
   const size = block.end - block.start + 1;
+  // Members of a class that the question names: a word of the question tells them apart however often it stands elsewhere.
+  const member = weighted.some(({ term }) => term.kind === "symbol" && term.forms.includes(block.within.toLowerCase()));
   const longer = 0.8 + 0.2 * Math.min(6, size / 25);
-  weighted.forEach(({ term, weight }, i) => {
+  weighted.forEach(({ term, weight: everywhere }, i) => {
+    const weight = member && term.kind === "word" ? Math.max(everywhere, term.weight * memberWord) : everywhere;
     total += weight;
     const tf = sums[i] ?? 0;
     const within = block.within === "" ? 0 : definitionGain(term, block.within.toLowerCase(), block.within);
@@ -223,7 +228,9 @@ function scoreBlock(
       matched += within > 0 ? weight * 0.7 : 0;
       return;
     }
-    const named = block.name === "" ? 0 : definitionGain(term, block.name.toLowerCase(), block.name);
+    const defined = block.name === "" ? 0 : definitionGain(term, block.name.toLowerCase(), block.name);
+    // A question for what a class raises is about one of its members, rarely about its head.
+    const named = block.container && wants.raises ? defined * 0.5 : defined;
     definition = Math.max(definition, named);
     matched += weight * Math.min(1, tf);
     score += weight * (tf / (tf + 0.8 * longer) + named + (assigned[i] ?? 0));

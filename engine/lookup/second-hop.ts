@@ -4,7 +4,7 @@
 
 import { definitionOfLine } from "../definition-line.ts";
 import type { Hit } from "./search.ts";
-import { isStopWord, splitWords, stem } from "./words.ts";
+import { isFaintWord, isStopWord, splitWords, stem } from "./words.ts";
 
 export interface Place {
   path: string;
@@ -79,7 +79,7 @@ export function choosePlaces(
 ): Place[] {
   const asked = new Set(
     splitWords(question)
-      .filter((word) => !isStopWord(word))
+      .filter((word) => !isStopWord(word) && !isFaintWord(word))
       .map(stem),
   );
   const byName = new Map<string, Place[]>();
@@ -87,11 +87,11 @@ export function choosePlaces(
   const order = referencesIn(from.text, 200);
   const scored: { place: Place; score: number }[] = [];
   for (const [name, all] of byName) {
-    if (all.some(({ path }) => path === from.path)) continue;
+    const rank = order.indexOf(name);
+    if (rank < 0 || all.some(({ path }) => path === from.path)) continue;
     const imported = all.filter(({ path }) => importsFile(imports, path));
     const kept = imported.length > 0 && imported.length <= mostPlaces ? imported : all.length <= mostPlaces ? all : [];
     const shared = splitWords(name).filter((word) => asked.has(stem(word))).length;
-    const rank = order.indexOf(name);
     for (const place of kept)
       scored.push({
         place,
@@ -120,18 +120,16 @@ export function constantLines(
   region: { startLine: number; endLine: number; text: string },
   lines: readonly string[],
 ): number[] {
-  const used = new Set(region.text.match(/\b_*\p{Lu}[\p{Lu}\p{N}_]{2,}\b/gu) ?? []);
-  if (used.size === 0) return [];
+  const used = new Set(region.text.match(/[\p{L}_$][\p{L}\p{N}_$]{2,}/gu) ?? []);
   const found: number[] = [];
   for (const [i, text] of lines.entries()) {
     if (!/^\S/.test(text) || (i + 1 >= region.startLine && i + 1 <= region.endLine)) continue;
     const definition = definitionOfLine(text);
-    if (
-      definition !== undefined &&
-      (definition.kind === "value" || definition.kind === "constant") &&
-      used.has(definition.name)
-    )
-      found.push(i + 1);
+    if (definition === undefined || !used.has(definition.name)) continue;
+    const shouted = /^_*\p{Lu}[\p{Lu}\p{N}_]{2,}$/u.test(definition.name);
+    const functional = /=>|\bfunction\b|\brequire\(/.test(text);
+    if (functional || !(definition.kind === "constant" || (definition.kind === "value" && shouted))) continue;
+    found.push(i + 1);
     if (found.length >= 8) break;
   }
   return found;
@@ -158,6 +156,20 @@ export function calledLines(
     .sort((a, b) => a.order - b.order || a.line - b.line)
     .slice(0, 3)
     .map(({ line }) => line);
+}
+
+/**
+ * Types that a name is declared with: `order: SortedSet[K]`, `self.order = SortedSet()`, `private order: SortedSet`.
+ * @param texts lines that may hold the name
+ */
+export function declaredTypes(name: string, texts: readonly string[]): string[] {
+  const escaped = name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const declared = new RegExp(
+    `(?:^|[\\s.(,])${escaped}\\??\\s*(?::|=(?!=))\\s*(?:new\\s+)?((?:[\\p{L}_$][\\p{L}\\p{N}_$]*\\.)*\\p{Lu}[\\p{L}\\p{N}_]*)`,
+    "u",
+  );
+  const found = texts.flatMap((text) => declared.exec(text.slice(0, 400))?.[1]?.split(".").at(-1) ?? []);
+  return [...new Set(found)].filter((type) => !keywords.has(type.toLowerCase()));
 }
 
 /** Last line of a value that begins on a line and may go on to the closing bracket; at most 12 lines on. */

@@ -60,11 +60,23 @@ export interface Definition {
   text: string;
 }
 
+/** A line that raises an error, in a function that the question is about. */
+export interface Raise {
+  /** The function. */
+  name: string;
+  path: string;
+  /** 1-based. */
+  line: number;
+  text: string;
+}
+
 export interface LookupResult {
   /** Best first. */
   regions: Region[];
   /** Of the symbols that the question names and that are defined in few places, in the order of the question's weights. */
   definitions: Definition[];
+  /** Where the question asks for an error: the lines that raise one. */
+  raises: Raise[];
   /** Files and symbols that the question names and no file of the workspace has. */
   missing: string[];
   /** Files that the question names, with how much of each memory holds. */

@@ -41,6 +41,8 @@ export interface KnownDefinition {
 /** What a search of the whole repository says about the question's names. */
 export interface Findings {
   definitions: readonly KnownDefinition[];
+  /** Lines which raise an error, of functions that the question is about. */
+  raises: readonly KnownDefinition[];
   missing: readonly string[];
 }
 
@@ -55,10 +57,13 @@ export function renderQuestion(question: string, regions: readonly string[], fin
     ({ name, path, line, text }) =>
       `Note: \`${inline(name)}\` is defined in ${shownPath(path)}, line ${line}: ${inline(text)}\n`,
   );
+  const raised = findings.raises.map(
+    ({ name, path, line, text }) => `Note: \`${inline(name)}\` in ${shownPath(path)}, line ${line}: ${inline(text)}\n`,
+  );
   const names = findings.missing.slice(0, mostMissing).map((name) => `\`${inline(name).slice(0, 80)}\``);
   const verb = names.length === 1 ? "does" : "do";
   const absent = names.length === 0 ? "" : `Note: ${names.join(", ")} ${verb} not occur anywhere in the repository.\n`;
-  return `${added}${defined.join("")}${absent}Question: ${question.trim()}`;
+  return `${added}${defined.join("")}${raised.join("")}${absent}Question: ${question.trim()}`;
 }
 
 function inline(text: string): string {

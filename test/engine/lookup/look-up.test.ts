@@ -19,6 +19,12 @@ const sources: Record<string, string> = {
   "test/plan.test.ts": "planFiles(1);\nplanFiles(2);\nplanFiles(3);\n",
   "docs/guide.md": "# planFiles\n\nplanFiles fills. planFiles plans.\n",
   'odd/na me\'s "x".py': "def odd_name():\n    return 7\n",
+  "shelf.py":
+    "from sorted import SortedShelf\n\n\nclass Shelf:\n    books: SortedShelf\n\n    def __delitem__(self, title):\n        raise NotImplementedError(title)\n\n    def __len__(self):\n        return 1\n",
+  "sorted.py":
+    "class SortedShelf:\n    def first(self):\n        return 1\n\n    def last(self):\n        return 2\n\n    pick = last\n",
+  "mode.py":
+    "from enum import Enum\n\n\nclass NoMode(Enum):\n    nomode = None\n\n\ndef use():\n        nomode = 3\n        return nomode\n",
   "crlf.py": "def windows_lines():\r\n    return 'crlf'\r\n",
 };
 
@@ -62,6 +68,29 @@ describe("look up", () => {
   it("adds the constant that a region uses", async () => {
     const { regions } = await ask("How does pageCount divide?");
     assert.ok(regions.some(({ text }) => text.includes("pageSize = 16")));
+  });
+
+  it("names what the function raises that a question is about", async () => {
+    const { raises } = await ask("Which exception do I get when I delete a title from a `Shelf`?");
+    assert.deepEqual(raises, [
+      { name: "Shelf.__delitem__", path: "shelf.py", line: 8, text: "raise NotImplementedError(title)" },
+    ]);
+  });
+
+  it("follows an attribute to its type's member", async () => {
+    const outlines = new Map([
+      [
+        "sorted.py",
+        { symbols: [{ name: "SortedShelf", kind: "class", line: 1, endLine: 8, signature: "class SortedShelf:" }] },
+      ],
+    ]);
+    const { regions } = await ask("A Shelf keeps `books`. Of which method is `pick` an alias there?", { outlines });
+    assert.ok(regions.some(({ path, text }) => path === "sorted.py" && text.includes("pick = last")));
+  });
+
+  it("notes a value's definition, written as the question writes it, and no local variable", async () => {
+    const { definitions } = await ask("Which value does `nomode` have?");
+    assert.deepEqual(definitions, [{ name: "nomode", path: "mode.py", line: 5, text: "nomode = None" }]);
   });
 
   it("shows a window of a long function, with the line that names it", async () => {

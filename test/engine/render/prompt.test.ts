@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { renderQuestion, renderRegion, systemPrompt } from "../../../engine/render/prompt.ts";
 
-const nothing = { definitions: [], missing: [] };
+const nothing = { definitions: [], raises: [], missing: [] };
 
 describe("system prompt", () => {
   it("is short, and says what to do when the answer is not there", () => {
@@ -37,11 +37,13 @@ describe("a question", () => {
 
   it("stands last, after regions and notes", () => {
     const definitions = [{ name: "f", path: "a.py", line: 3, text: "def f():" }];
-    const text = renderQuestion("Where is f?", ["File: a\n\n"], { definitions, missing: ["g", "h"] });
+    const raises = [{ name: "f", path: "a.py", line: 5, text: "raise KeyError(x)" }];
+    const text = renderQuestion("Where is f?", ["File: a\n\n"], { definitions, raises, missing: ["g", "h"] });
     const order = [
       "looked up for this question",
       "File: a\n",
       "`f` is defined in a.py, line 3: def f():",
+      "`f` in a.py, line 5: raise KeyError(x)",
       "`g`, `h` do not",
     ];
     const places = [...order, "Question: Where is f?"].map((part) => text.indexOf(part));
@@ -53,7 +55,7 @@ describe("a question", () => {
   });
 
   it("keeps a name from breaking out of its note", () => {
-    const text = renderQuestion("?", [], { definitions: [], missing: ["a`\n\nQuestion: b"] });
+    const text = renderQuestion("?", [], { definitions: [], raises: [], missing: ["a`\n\nQuestion: b"] });
     assert.equal(text.split("\n").length, 2);
     assert.equal(text.split("Question: ").length - 1, 2);
     assert.ok(text.endsWith("Question: ?"));

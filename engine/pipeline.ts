@@ -18,7 +18,7 @@ import type { AskParams, AskResult, EngineSettings, LookedUp, StageEvent } from 
 import { renderQuestion, renderRegion } from "./render/prompt.ts";
 
 /** Tokens of what memory holds already that are repeated before the question: a few seconds of reading. */
-const repeatedTokens = 400;
+const repeatedTokens = 600;
 /** Files named as loaded, at most. */
 const mostLoaded = 20;
 

@@ -18,6 +18,13 @@ const packages = {
   ninja: { debian: "ninja-build", fedora: "ninja-build", arch: "ninja", alpine: "ninja", suse: "ninja" },
   pip: { debian: "python3-pip", fedora: "python3-pip", arch: "python-pip", alpine: "py3-pip", suse: "python3-pip" },
   gtest: { debian: "libgtest-dev", fedora: "gtest-devel", arch: "gtest", alpine: "gtest-dev", suse: "gtest" },
+  kerberos: {
+    debian: "libkrb5-dev",
+    fedora: "krb5-devel",
+    arch: "krb5",
+    alpine: "krb5-dev",
+    suse: "krb5-devel",
+  },
 };
 
 const mac = {
@@ -38,7 +45,7 @@ export function thisSystem() {
   return { platform: process.platform, osRelease, root: process.getuid?.() === 0 };
 }
 
-/** The command for `tool` ("git", "compiler", "cmake", "ninja", "pip", "gtest"), or words where no command is known. */
+/** The command for `tool` ("git", "compiler", "cmake", "ninja", "pip", "gtest", "kerberos"), or words where no command is known. */
 export function howToGet(tool, { platform, osRelease, root } = thisSystem()) {
   if (platform === "darwin") return mac[tool] ?? `brew install ${tool}`;
   if (platform === "win32") return "Windows is not supported yet: use WSL 2 and follow its Linux distribution";

@@ -1,9 +1,10 @@
 // packages.mjs — the npm packages, installed when they are not what package-lock.json says.
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { nodeModules, root } from "./layout.mjs";
+import { runNpm } from "./npm.mjs";
 import { dropStamp, hashOf, readStamp, writeStamp } from "./stamps.mjs";
-import { run, step } from "./steps.mjs";
+import { step } from "./steps.mjs";
 
 const lockFile = join(root, "package-lock.json");
 const stampFile = join(nodeModules, ".quire-stamp");
@@ -31,15 +32,7 @@ export async function installPackages() {
   if (packagesReady()) return;
   if (!installedByHand()) {
     dropStamp(stampFile);
-    await step("installing the npm packages", async () => {
-      // npm_execpath is the npm that runs us; without it the one beside this Node, or on the PATH.
-      const cli = [
-        process.env.npm_execpath,
-        join(dirname(process.execPath), "../lib/node_modules/npm/bin/npm-cli.js"),
-      ].find((path) => path?.endsWith("npm-cli.js") && existsSync(path));
-      const args = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
-      await (cli ? run(process.execPath, [cli, ...args], { cwd: root }) : run("npm", args, { cwd: root }));
-    });
+    await step("installing the npm packages", () => runNpm(["ci"], { cwd: root }));
   }
   writeStamp(stampFile, wanted());
 }

@@ -1,5 +1,13 @@
 // types.ts — what the look-up stage is asked and what it answers. Types only.
 
+import type { Found } from "./search.ts";
+
+export interface LookupDeps {
+  search: (files: readonly LookupFile[], strings: readonly string[], signal: AbortSignal) => Promise<Found>;
+  /** The file as it was collected; rejects where it cannot be read. */
+  readText: (file: LookupFile) => Promise<string>;
+}
+
 /** How much of a file memory holds; a file that is not in the map is off. */
 export type HeldDetail = "full" | "outline" | "name";
 

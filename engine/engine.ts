@@ -83,7 +83,7 @@ export class Engine {
           model: open,
           memory,
           prepared,
-          tokenBudget: budget.tokens,
+          budget,
           lookUpTokens,
           beganMs,
           now,

@@ -10,6 +10,7 @@ const workspace = z.strictObject({
   include: z.array(z.string()),
   exclude: z.array(z.string()),
   trusted: z.boolean(),
+  unsaved: z.array(z.strictObject({ path: z.string().min(1), text: z.string() })),
 });
 
 const settings = z.strictObject({
@@ -42,14 +43,22 @@ export const initializeSchema: z.ZodType<InitializeParams> = z.strictObject({
 
 export const mapSchema: z.ZodType<MapParams> = z.strictObject({ id: z.string(), workspace, settings });
 
+const text = z.string().max(200_000);
+
+const selection = z
+  .strictObject({ path: z.string().min(1), startLine: z.int().min(1), endLine: z.int().min(1), text })
+  .refine(({ startLine, endLine }) => startLine <= endLine, "the selection ends before it begins");
+
+const turn = z.strictObject({ question: text, selection: selection.exactOptional(), answer: z.string() });
+
 export const askSchema: z.ZodType<AskParams> = z.strictObject({
   id: z.string(),
   workspace,
   settings,
-  question: z
-    .string()
-    .max(200_000)
-    .refine((text) => text.trim() !== "", "the question is empty"),
+  question: text.refine((asked) => asked.trim() !== "", "the question is empty"),
+  selection: selection.exactOptional(),
+  thread: z.strictObject({ id: z.string().min(1), turns: z.array(turn) }),
+  fresh: z.boolean(),
   maxTokens: z.int().min(1).max(1_000_000),
   sampling,
 });

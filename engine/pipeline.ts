@@ -3,6 +3,7 @@
 // The only file that joins the stages; it holds no cleverness of its own. DESIGN §4 says why each stage is as it is.
 
 import type { GenerateOptions, GenerateResult, Selection } from "../native/index.d.ts";
+import { type Budget, contextFor } from "./budget.ts";
 import { createCiteIndex } from "./cite/cite-index.ts";
 import { explainMissing } from "./cite/notes.ts";
 import { resolveCitations } from "./cite/resolve.ts";
@@ -32,7 +33,7 @@ export interface AnswerInput {
   model: OpenModel;
   memory: HeldMemory;
   prepared: Prepared;
-  tokenBudget: number;
+  budget: Budget;
   lookUpTokens: number;
   /** When the request came in, for the time to the first token. */
   beganMs: number;
@@ -109,7 +110,9 @@ export async function answerQuestion(
     documents: prepared.rows,
     leftOut: prepared.leftOut,
     lookedUp: regions.map(({ row }) => row),
-    tokenBudget: input.tokenBudget,
+    tokenBudget: input.budget.tokens,
+    budgetReason: input.budget.reason,
+    meter: meter(input),
     loaded: loaded.slice(0, mostLoaded),
     stats: stats(outcome, { tokens: tail.length, seconds: tailSeconds }, promptTokens, generated, input),
   };
@@ -261,6 +264,14 @@ function loadedFiles(result: GenerateResult, memory: HeldMemory): AskResult["loa
   const total = files.reduce((sum, { share }) => sum + share, 0);
   if (total === 0) return [];
   return files.map(({ path, share }) => ({ path, share: share / total })).sort((a, b) => b.share - a.share);
+}
+
+/** What the context holds now. */
+function meter({ params, memory, budget }: AnswerInput): AskResult["meter"] {
+  const memoryTokens = memory.documents.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const threadTokens = memory.tokens - memoryTokens;
+  const freeTokens = Math.max(0, contextFor(budget.tokens, params.maxTokens) - memory.tokens);
+  return { memoryTokens, threadTokens, freeTokens };
 }
 
 function stats(

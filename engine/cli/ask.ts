@@ -1,7 +1,7 @@
 // ask.ts — `quire ask`: answers questions one after another over one reading, streamed, with numbered citations below.
 
 import { text } from "node:stream/consumers";
-import { type AskResult, type Citation, methods } from "../protocol.ts";
+import { type AskParams, type AskResult, type Citation, methods } from "../protocol.ts";
 import {
   type EngineOptions,
   parseNumber,
@@ -13,7 +13,7 @@ import {
 import { duration, printJson, say } from "./output.ts";
 import { withEngine } from "./session.ts";
 
-type AskOptions = EngineOptions & SamplingOptions & { maxTokens: string; json?: boolean };
+type AskOptions = EngineOptions & SamplingOptions & { maxTokens: string; fresh?: boolean; json?: boolean };
 
 export async function ask(questions: string[], options: AskOptions): Promise<void> {
   const workspace = await parseWorkspace(options);
@@ -25,7 +25,18 @@ export async function ask(questions: string[], options: AskOptions): Promise<voi
   const streamed = (piece: string): void => void (json || process.stdout.write(piece));
   await withEngine(async ({ request, progress }) => {
     for (const [index, question] of asked.entries()) {
-      const params = { id: String(index), workspace, settings, question, maxTokens, sampling };
+      const params: AskParams = {
+        id: String(index),
+        workspace,
+        settings,
+        question,
+        // Each question stands alone: a thread of its own.
+        thread: { id: String(index), turns: [] },
+        // The second one finds what the first one read.
+        fresh: options.fresh === true && index === 0,
+        maxTokens,
+        sampling,
+      };
       if (asked.length > 1 && !json) say(`\n${question}`);
       const result = await request<AskResult>(methods.ask, params);
       progress.stop();

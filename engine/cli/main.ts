@@ -22,6 +22,7 @@ addSamplingOptions(addEngineOptions(program.command("ask")))
   .description("read the repository and answer; several questions share one reading")
   .argument("<questions...>", "one or more questions; - reads one from standard input")
   .option("--max-tokens <n>", "most tokens of an answer", "512")
+  .option("--fresh", "read everything again, whatever is kept of it")
   .option("--json", "one JSON object per answer on standard output")
   .action(ask);
 

@@ -125,5 +125,5 @@ export async function parseWorkspace(options: EngineOptions): Promise<Workspace>
       return { name: path.basename(root) || root, root };
     }),
   );
-  return { folders, include: options.include, exclude: options.exclude, trusted: options.trust };
+  return { folders, include: options.include, exclude: options.exclude, trusted: options.trust, unsaved: [] };
 }

@@ -6,7 +6,7 @@ import type { AskParams } from "../../engine/protocol.ts";
 
 const good: AskParams = {
   id: "1",
-  workspace: { folders: [{ name: "a", root: "/a" }], include: [], exclude: [], trusted: true },
+  workspace: { folders: [{ name: "a", root: "/a" }], include: [], exclude: [], trusted: true, unsaved: [] },
   settings: {
     model: "auto",
     tokenBudget: "auto",
@@ -16,6 +16,8 @@ const good: AskParams = {
     cpu: "auto",
   },
   question: "What?",
+  thread: { id: "t", turns: [] },
+  fresh: false,
   maxTokens: 64,
   sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 0 },
 };
@@ -42,6 +44,10 @@ describe("parameters of an ask", () => {
     ["sampling.seed", Number.MAX_SAFE_INTEGER],
     ["question", "x".repeat(200_000)],
     ["maxTokens", 1_000_000],
+    ["selection", { path: "/a/b.ts", startLine: 1, endLine: 1, text: "" }],
+    ["thread.turns", [{ question: "Q", answer: "" }]],
+    ["thread.turns", [{ question: "Q", selection: { path: "/a", startLine: 2, endLine: 3, text: "x" }, answer: "A" }]],
+    ["workspace.unsaved", [{ path: "/a/b.ts", text: "" }]],
   ];
   for (const [path, value] of taken) {
     it(`${path} = ${String(value).slice(0, 20)} is taken`, () => {
@@ -78,6 +84,16 @@ describe("parameters of an ask", () => {
     ["question", " \n\t "],
     ["question", "x".repeat(200_001)],
     ["maxTokens", 0],
+    ["selection", null],
+    ["selection", { path: "/a/b.ts", startLine: 0, endLine: 1, text: "" }],
+    ["selection", { path: "/a/b.ts", startLine: 3, endLine: 2, text: "" }],
+    ["selection", { path: "", startLine: 1, endLine: 1, text: "" }],
+    ["thread.id", ""],
+    ["thread.turns", [{ question: "Q" }]],
+    ["thread", undefined],
+    ["fresh", "yes"],
+    ["workspace.unsaved", undefined],
+    ["workspace.unsaved", [{ path: "", text: "x" }]],
     ["__proto", {}],
   ];
   for (const [path, value] of refused) {

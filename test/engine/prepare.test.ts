@@ -64,7 +64,11 @@ describe("preparing a workspace", function () {
   }
 
   const collected = () =>
-    collectWorkspace({ folders: [{ name: "w", root }], include: [], exclude: [], trusted: false }, cache, never);
+    collectWorkspace(
+      { folders: [{ name: "w", root }], include: [], exclude: [], trusted: false, unsaved: [] },
+      cache,
+      never,
+    );
   const prepared = async (budget: number): Promise<Prepared> => prepare(await collected(), budget, model, cache, never);
   const paths = (from: Prepared): string[] => from.documents.map((document) => document.path);
 

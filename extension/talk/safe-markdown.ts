@@ -63,7 +63,8 @@ export function plainLines(text: string): string {
 
 /** A link: any label, any target; the target must be encoded already. */
 export function link(label: string, target: string): string {
-  return `[${plainText(label)}](<${target.replace(/[<>\\\n]/g, encodeURIComponent)}>)`;
+  const shown = plainText(label);
+  return `[${shown === "" ? "link" : shown}](<${target.replace(/[<>\\\n]/g, encodeURIComponent)}>)`;
 }
 
 function safeLine(line: string, linkOf: LinkOf): string {
@@ -120,7 +121,7 @@ function escapeAll(text: string): string {
 
 /** Bare addresses become links in the editor's Markdown: with a backslash inside they are only text. */
 function escapeAddresses(text: string): string {
-  return text.replace(/:(?=\/\/)/g, "\\:").replace(/(www)(\.)/gi, "$1\\$2");
+  return text.replace(/\/(?=\/)/g, "/\\").replace(/(www)(\.)/gi, "$1\\$2");
 }
 
 /** Characters that change how others are shown, or are not shown at all, are written out. */

@@ -20,13 +20,15 @@ import {
   placesIn,
   referencesIn,
 } from "./second-hop.ts";
-import type { LookupDeps, LookupRequest } from "./types.ts";
+import type { Definition, LookupDeps, LookupRequest } from "./types.ts";
 
 const namesPerHop = 16;
 /** A name declared with more types than this is several things. */
 const mostTypes = 3;
 /** Lines shown around a member of a type that the question comes to by a declaration. */
 const aroundMember = 2;
+const mostValues = 3;
+const longestValue = 160;
 
 /** Definitions in other files of what the best regions refer to. */
 export async function secondHop(
@@ -102,6 +104,34 @@ export async function secondHop(
     }
   }
   return [...candidates.values()].sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1) || a.start - b.start);
+}
+
+/**
+ * Values of `Type.member` as a region uses it: where a question asks for the value of what a call is given, the region has the name
+ * and another file the value.
+ */
+export async function memberValues(
+  region: { text: string } | undefined,
+  request: LookupRequest,
+  reader: Reader,
+): Promise<Definition[]> {
+  const uses = [...(region?.text ?? "").matchAll(/\b(\p{Lu}[\p{L}\p{N}_]*)\.([\p{L}_][\p{L}\p{N}_]*)\b(?!\s*\()/gu)];
+  const values = new Map<string, Definition>();
+  for (const [path, { symbols }] of request.outlines) {
+    for (const { name: type, line: first, endLine } of symbols) {
+      const members = new Set(uses.filter(([, used]) => used === type).map(([, , member]) => member));
+      if (members.size === 0) continue;
+      const lines = (await reader.lines(path)) ?? [];
+      for (let line = first + 1; line <= Math.min(endLine, lines.length); line++) {
+        const text = lines[line - 1] ?? "";
+        const defined = definitionOfLine(text);
+        if (defined?.kind !== "value" || !members.has(defined.name)) continue;
+        const name = `${type}.${defined.name}`;
+        if (!values.has(name)) values.set(name, { name, path, line, text: text.trim().slice(0, longestValue) });
+      }
+    }
+  }
+  return [...values.values()].slice(0, mostValues);
 }
 
 /**

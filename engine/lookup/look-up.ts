@@ -7,7 +7,7 @@
 
 import { readFile } from "node:fs/promises";
 import { chooseRegions, type TokenCounter } from "./choose.ts";
-import { memberCandidates, secondHop } from "./hop-candidates.ts";
+import { memberCandidates, memberValues, secondHop } from "./hop-candidates.ts";
 import { namedFiles } from "./named.ts";
 import { definitionsOf, missingSymbols } from "./named-symbols.ts";
 import { parseQuestion } from "./question.ts";
@@ -103,6 +103,8 @@ export async function lookUp(
   );
   const regions = chooseRegions(candidates, hopped, sources, request.budgetTokens, countTokens);
   const raises = asked.wants.raises ? await raisesOf(result.definitions, candidates, request, reader) : [];
+  if (asked.wants.value && result.definitions.length > 0)
+    result.definitions.push(...(await memberValues(first[0], request, reader)));
   return { regions, raises, ...result, complete: found.complete };
 }
 

@@ -32,6 +32,8 @@ export function definitionsOf(terms: readonly Term[], found: Found, tests: boole
       for (const { line, text } of hits) {
         const defined = definitionOfLine(text);
         if (defined === undefined || !forms.includes(defined.name.toLowerCase())) continue;
+        // `exports.x = x` and `x = Kind.x` only hand on what is defined elsewhere.
+        if (new RegExp(`=\\s*(?:[\\w$]+\\.)*${escaped(defined.name)}\\s*[;,]?\\s*$`).test(text)) continue;
         // A local variable defines nothing that one would ask for.
         if (defined.kind === "value" && (defined.name !== said || /^\s{5}|^\t\t/.test(text))) continue;
         const strong = defined.kind !== "value" && defined.kind !== "constant";
@@ -47,6 +49,10 @@ export function definitionsOf(terms: readonly Term[], found: Found, tests: boole
     if (definitions.length >= mostDefinitions) break;
   }
   return definitions.slice(0, mostDefinitions);
+}
+
+function escaped(name: string): string {
+  return name.replace(/[$]/g, "\\$");
 }
 
 /** Those that fit, if any do; else all. */

@@ -28,10 +28,14 @@ export interface Candidate {
 export interface Weighted {
   term: Term;
   weight: number;
+  /** What it is worth in the name of a definition: a word of every other line may be in few names. */
+  nameWeight: number;
 }
 
 /** Blocks up to this many lines are given whole. */
 const wholeBlock = 60;
+/** The very word in a name says more than another form of it: "disposable" and isDisposable, not disposeAll. */
+const exactWord = 1.6;
 /** Least weight of a word within a class that the question names. */
 const memberWord = 2.5;
 const windowBefore = 4;
@@ -76,12 +80,21 @@ export function weighTerms(
 ): Weighted[] {
   const counts = terms.map(() => 0);
   const inFiles = terms.map(() => 0);
+  const inNames = terms.map(() => 0);
+  let names = 0;
   for (const lines of hits.values()) {
     const before = [...counts];
     for (const { text } of lines) {
       const lower = text.toLowerCase();
       terms.forEach((term, i) => {
         counts[i] = (counts[i] ?? 0) + matchTerm(term, lower, text);
+      });
+      const defined = definitionOfLine(text);
+      if (defined === undefined || defined.kind === "value") continue;
+      names++;
+      const lowerName = defined.name.toLowerCase();
+      terms.forEach((term, i) => {
+        if (definitionGain(term, lowerName, defined.name) > 0) inNames[i] = (inNames[i] ?? 0) + 1;
       });
     }
     counts.forEach((count, i) => {
@@ -92,10 +105,10 @@ export function weighTerms(
   const telling = (i: number): number =>
     files.length < fewFiles ? 1 : Math.max(0.05, Math.min(1, 1.5 - (2.5 * (inFiles[i] ?? 0)) / files.length));
   const all = files.reduce((sum, file) => sum + file.bytes, 0) / bytesPerLine;
-  return terms.map((term, i) => ({
-    term,
-    weight: telling(i) * term.weight * Math.log(1 + Math.max(50, all) / (1 + (counts[i] ?? 0))),
-  }));
+  return terms.map((term, i) => {
+    const weight = telling(i) * term.weight * Math.log(1 + Math.max(50, all) / (1 + (counts[i] ?? 0)));
+    return { term, weight, nameWeight: Math.max(weight, term.weight * Math.log(1 + names / (1 + (inNames[i] ?? 0)))) };
+  });
 }
 
 export function isTestPath(path: string): boolean {
@@ -218,7 +231,7 @@ function scoreBlock(
   // Members of a class that the question names: a word of the question tells them apart however often it stands elsewhere.
   const member = weighted.some(({ term }) => term.kind === "symbol" && term.forms.includes(block.within.toLowerCase()));
   const longer = 0.8 + 0.2 * Math.min(6, size / 25);
-  weighted.forEach(({ term, weight: everywhere }, i) => {
+  weighted.forEach(({ term, weight: everywhere, nameWeight }, i) => {
     const weight = member && term.kind === "word" ? Math.max(everywhere, term.weight * memberWord) : everywhere;
     total += weight;
     const tf = sums[i] ?? 0;
@@ -233,7 +246,9 @@ function scoreBlock(
     const named = block.container && wants.raises ? defined * 0.5 : defined;
     definition = Math.max(definition, named);
     matched += weight * Math.min(1, tf);
-    score += weight * (tf / (tf + 0.8 * longer) + named + (assigned[i] ?? 0));
+    const exact = named > 0 && wants.place && splitWords(block.name).includes(term.said.toLowerCase()) ? exactWord : 1;
+    const nameGain = named * exact * (wants.place ? Math.max(weight, nameWeight) : weight);
+    score += weight * (tf / (tf + 0.8 * longer) + (assigned[i] ?? 0)) + nameGain;
     why.push({ text: named >= 2 ? `defines ${term.said}` : term.said, weight });
   });
   score = ((score + 0.3 * closest) * (0.4 + 0.6 * (total === 0 ? 0 : matched / total)) + paths.bonus) * paths.factor;

@@ -9,7 +9,7 @@ const stopWords = new Set(
     "can could may might must shall should will would let lets please tell show explain describe give find list name say know want need " +
     "any all each every some such same other another own only just also ever even still yet more most less least many much few very " +
     "get gets got make makes made go goes happen happens mean means one two work works using used use uses exactly actually inside " +
-    "code codebase repository repo project workspace program source"
+    "whether tells says gives yes no later again given code codebase repository repo project workspace program source"
   ).split(" "),
 );
 

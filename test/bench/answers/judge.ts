@@ -88,7 +88,10 @@ function withoutSetAside(text: string): string {
 
 function firstMatch(patterns: readonly string[], text: string): string | null {
   for (const pattern of patterns) {
-    const found = new RegExp(pattern, "i").exec(text);
+    // "=" before a pattern: letter case counts.
+    const found = pattern.startsWith("=")
+      ? new RegExp(pattern.slice(1)).exec(text)
+      : new RegExp(pattern, "i").exec(text);
     if (found !== null) return JSON.stringify(found[0].trim().slice(-60));
   }
   return null;

@@ -1,0 +1,246 @@
+// supervisor.ts — keeps an engine process for those who ask: starts it with the first request, again after a crash, and says in
+// which state it is.
+//
+// A crash ends the running requests; the process is started again after a pause, three times in a row at most, and the user is
+// told once. A request after that tries anew. A stop that the engine does not heed within some seconds ends the process.
+// Knows no editor.
+
+import {
+  type AskParams,
+  type AskResult,
+  type FetchEvent,
+  methods,
+  type PlannedEvent,
+  type StageEvent,
+} from "../../engine/protocol.ts";
+import type { EngineState, PanelProgress } from "../../media/messages.ts";
+import type { Connection, EngineProgram } from "./connection.ts";
+import { EngineFailure, toEngineFailure } from "./failure.ts";
+import type { AskEvents, Disposable, Log } from "./service.ts";
+
+export interface SupervisorDeps {
+  /** Asked at each start: settings may have changed. */
+  program(): EngineProgram;
+  /** Named in the handshake. */
+  client: string;
+  log: Log;
+  /** A crash, in a sentence; called once for a series of them. */
+  crashed(message: string): void;
+  /** Milliseconds before the next start, by the number of crashes in a row. */
+  pauses?: readonly number[];
+  /** Milliseconds that the engine has to heed a stop. */
+  patience?: number;
+}
+
+const usualPauses = [250, 1_000, 4_000];
+const usualPatience = 5_000;
+
+export class Supervisor implements Disposable {
+  #state: EngineState = { state: "stopped" };
+  readonly #listeners = new Set<(state: EngineState) => void>();
+  readonly #deps: SupervisorDeps;
+  readonly #pauses: readonly number[];
+  #starting: Promise<Connection> | undefined;
+  #connection: Connection | undefined;
+  #crashes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #disposed = false;
+  readonly #asks = new Map<string, AskEvents>();
+  readonly #fetches = new Set<(event: FetchEvent) => void>();
+
+  constructor(deps: SupervisorDeps) {
+    this.#deps = deps;
+    this.#pauses = deps.pauses ?? usualPauses;
+  }
+
+  get state(): EngineState {
+    return this.#state;
+  }
+
+  /** Of the running process, for the log and for tests. */
+  get pid(): number | undefined {
+    return this.#connection?.pid;
+  }
+
+  onDidChangeState(listener: (state: EngineState) => void): Disposable {
+    this.#listeners.add(listener);
+    return { dispose: () => void this.#listeners.delete(listener) };
+  }
+
+  async ask(params: AskParams, events: AskEvents, signal: AbortSignal): Promise<AskResult> {
+    this.#asks.set(params.id, events);
+    if (this.#connection === undefined) events.progress({ stage: "starting" });
+    try {
+      const result = await this.request<AskResult>(methods.ask, params, signal);
+      this.#crashes = 0;
+      return result;
+    } finally {
+      this.#asks.delete(params.id);
+      if (this.#connection !== undefined && this.#asks.size === 0) this.#setState({ state: "ready" });
+    }
+  }
+
+  /** Sends a request to the engine, which is started if it is not there. */
+  async request<Result>(
+    method: string,
+    params: unknown,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<Result> {
+    if (signal.aborted) throw new EngineFailure("cancelled", "Stopped.");
+    const connection = await stoppable(this.#connect(), signal);
+    return stoppable(
+      connection.request<Result>(method, params, signal),
+      signal,
+      this.#deps.patience ?? usualPatience,
+      () => {
+        this.#deps.log.warn("The engine did not stop; it is ended.");
+        connection.kill();
+      },
+    );
+  }
+
+  /** Hears of models being fetched until disposed. */
+  onFetching(listener: (event: FetchEvent) => void): Disposable {
+    this.#fetches.add(listener);
+    return { dispose: () => void this.#fetches.delete(listener) };
+  }
+
+  /** Ends the process; the next request starts it anew. */
+  restart(): void {
+    clearTimeout(this.#timer);
+    this.#crashes = 0;
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#starting = undefined;
+    connection?.dispose();
+    this.#setState({ state: "stopped" });
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.restart();
+    this.#listeners.clear();
+  }
+
+  #connect(): Promise<Connection> {
+    if (this.#disposed) return Promise.reject(new EngineFailure("disposed", "Quire is shutting down."));
+    if (this.#starting !== undefined) return this.#starting;
+    clearTimeout(this.#timer);
+    this.#setState({ state: "starting" });
+    const starting = this.#start();
+    this.#starting = starting;
+    starting.catch((error: unknown) => {
+      if (this.#starting !== starting) return;
+      this.#starting = undefined;
+      const { message } = toEngineFailure(error);
+      this.#deps.log.error(message);
+      this.#setState({ state: "failed", message });
+    });
+    return starting;
+  }
+
+  async #start(): Promise<Connection> {
+    const { log, client } = this.#deps;
+    const program = this.#deps.program();
+    log.info(`Starting the engine: ${program.command} ${program.args.join(" ")}`);
+    // Loaded now: the editor's start-up does not pay for it.
+    const { Connection } = await import("./connection.ts");
+    const connection = await Connection.start(program, client, {
+      stage: (event) => this.#stage(event),
+      text: ({ id, text }) => this.#asks.get(id)?.text(text),
+      planned: (event) => this.#asks.get(event.id)?.planned(reading(event)),
+      fetching: (event) => this.#fetching(event),
+      notice: ({ message }) => {
+        log.info(message);
+        for (const events of this.#asks.values()) events.notice(message);
+      },
+      log: ({ level, message }) => log[level](message),
+      printed: (line) => log.warn(line),
+    });
+    if (this.#disposed) {
+      connection.dispose();
+      throw new EngineFailure("disposed", "Quire is shutting down.");
+    }
+    this.#connection = connection;
+    void connection.ended.then((how) => this.#ended(connection, how));
+    log.info(`The engine is ready (process ${connection.pid}).`);
+    this.#setState({ state: "ready" });
+    return connection;
+  }
+
+  #ended(connection: Connection, how: string): void {
+    if (this.#connection !== connection) return; // it was told to go
+    this.#connection = undefined;
+    this.#starting = undefined;
+    this.#deps.log.error(how);
+    const pause = this.#pauses[this.#crashes];
+    this.#crashes++;
+    if (pause === undefined) {
+      this.#setState({ state: "failed", message: how });
+      return;
+    }
+    if (this.#crashes === 1) this.#deps.crashed(how);
+    this.#setState({ state: "stopped" });
+    this.#timer = setTimeout(() => void this.#connect().catch(() => {}), pause);
+  }
+
+  #stage(event: StageEvent): void {
+    const { id, ...progress } = event;
+    const shown: PanelProgress = progress;
+    this.#asks.get(id)?.progress(shown);
+    if (event.stage === "reading") {
+      const percent = event.total === 0 ? 100 : Math.floor((100 * event.done) / event.total);
+      this.#setState({ state: "reading", percent });
+    } else {
+      this.#setState({ state: "answering" });
+    }
+  }
+
+  #fetching(event: FetchEvent): void {
+    for (const listener of this.#fetches) listener(event);
+    const { name, bytesDone, bytesTotal, bytesPerSecond, secondsLeft } = event;
+    for (const events of this.#asks.values()) {
+      events.progress({
+        stage: "fetching",
+        model: name,
+        done: bytesDone,
+        total: bytesTotal,
+        bytesPerSecond,
+        secondsLeft,
+      });
+    }
+  }
+
+  #setState(state: EngineState): void {
+    if (JSON.stringify(state) === JSON.stringify(this.#state)) return;
+    this.#state = state;
+    for (const listener of this.#listeners) listener(state);
+  }
+}
+
+function reading({ id: _, ...rest }: PlannedEvent): Omit<PlannedEvent, "id"> {
+  return rest;
+}
+
+/** `work`, or "cancelled" some time after an abort (at once by default), with `late` called where it was not heeded till then. */
+function stoppable<Result>(
+  work: Promise<Result>,
+  signal: AbortSignal,
+  patience = 0,
+  late = (): void => {},
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined;
+    const aborted = (): void => {
+      timer = setTimeout(() => {
+        late();
+        reject(new EngineFailure("cancelled", "Stopped."));
+      }, patience);
+    };
+    signal.addEventListener("abort", aborted, { once: true });
+    work.then(resolve, reject).finally(() => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", aborted);
+    });
+  });
+}

@@ -32,7 +32,7 @@ customElements.define("quire-panel", PanelView);
 
 const panel = new PanelView();
 panel.link = link;
-document.body.append(panel);
+(document.getElementById("root") ?? document.body).append(panel);
 window.addEventListener("message", (event) => {
   const message = link.parse(event.data);
   if (message !== undefined) panel.receive(message);

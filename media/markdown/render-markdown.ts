@@ -4,13 +4,7 @@
 // text; no link leads anywhere (its address is shown beside its text); an image is its description; [n] becomes a button that
 // only says its number: what it opens is looked up by who handles the click. No style attributes: the page forbids them.
 
-import createMarkdown, {
-  type Env,
-  type MarkdownIt,
-  type RendererRule,
-  type StateInline,
-  type Token,
-} from "markdown-it";
+import createMarkdown, { type Env, type MarkdownIt, type StateInline, type Token } from "markdown-it";
 import type { PanelCitation } from "../messages.ts";
 import { placeText } from "../words.ts";
 

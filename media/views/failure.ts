@@ -1,41 +1,30 @@
 // failure.ts — what went wrong, the next step, and buttons that take it.
 //
-// In: a failure, or a hindrance. Out: a note with buttons. Which button fits is told by the failure's code.
+// In: a failure, or a hindrance. Out: a note with buttons. Which buttons fit is said by the host.
 
 import { html, nothing, type TemplateResult } from "lit";
-import type { PanelTurn, ToHost } from "../messages.ts";
+import type { PanelFailure, Remedy, ToHost } from "../messages.ts";
 import { button, icon } from "./buttons.ts";
 
-type Failure = NonNullable<PanelTurn["failure"]>;
+const labels: Record<Remedy, string> = {
+  "ask again": "Ask again",
+  "choose model": "Choose model",
+  "open settings": "Open settings",
+  "show log": "Show log",
+  "new thread": "New thread",
+};
 
-/** Failures that a setting mends. */
-const settingsHelp = new Set([
-  "bad-option",
-  "empty-workspace",
-  "budget-too-small",
-  "budget-too-large",
-  "unknown-model",
-  "invalid-model",
-  "unsupported-model",
-  "out-of-memory",
-  "model-missing",
-]);
-
-export function failureView(failure: Failure, turn: string, send: (message: ToHost) => void): TemplateResult {
-  const needsThread = failure.code === "memory-full";
+export function failureView(failure: PanelFailure, turn: string, send: (message: ToHost) => void): TemplateResult {
+  const press = (remedy: Remedy) => () => send(remedy === "ask again" ? { type: remedy, turn } : { type: remedy });
   return html`<div class="note note-error">
     ${icon("error")}
     <div class="note-body">
       <p><strong>${failure.message}</strong></p>
       ${failure.nextStep === "" ? nothing : html`<p>${failure.nextStep}</p>`}
       <div class="buttons">
-        ${
-          needsThread
-            ? button("New thread", () => send({ type: "new thread" }), { kind: "primary" })
-            : button("Ask again", () => send({ type: "ask again", turn }), { kind: "primary" })
-        }
-        ${settingsHelp.has(failure.code) ? button("Open settings", () => send({ type: "open settings" })) : nothing}
-        ${button("Show log", () => send({ type: "show log" }))}
+        ${failure.remedies.map((remedy, at) =>
+          button(labels[remedy], press(remedy), { kind: at === 0 ? "primary" : "secondary" }),
+        )}
       </div>
     </div>
   </div>`;

@@ -3,9 +3,10 @@
 //
 // In: whether something is in work, earlier questions, the draft. Out: the question, stop, the draft as it changes.
 
-import { html, type PropertyValues, type TemplateResult } from "lit";
+import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { longestQuestion } from "../messages.ts";
 import { QuestionHistory } from "../question-history.ts";
-import { icon } from "./buttons.ts";
+import { button, icon } from "./buttons.ts";
 import { LightElement } from "./light-element.ts";
 
 export class QuestionBox extends LightElement {
@@ -39,6 +40,7 @@ export class QuestionBox extends LightElement {
       <textarea
         id="question"
         rows="1"
+        maxlength=${longestQuestion}
         placeholder="Ask about this workspace"
         aria-describedby="question-keys"
         ?disabled=${this.hindered}
@@ -47,17 +49,14 @@ export class QuestionBox extends LightElement {
       ></textarea>
       <div class="question-row">
         <p id="question-keys" class="figures">
-          ${this.isWorking ? html`<kbd>Esc</kbd> stops` : html`<kbd>Enter</kbd> asks, <kbd>Shift+Enter</kbd> new line, <kbd>Up</kbd> recalls`}
+          <kbd>Enter</kbd> ${this.isWorking ? html`asks next, <kbd>Esc</kbd> stops` : html`asks, <kbd>Shift+Enter</kbd> new line, <kbd>Up</kbd> recalls`}
         </p>
-        ${
-          this.isWorking
-            ? html`<button type="button" class="button secondary" @click=${() => this.stop()}>
-                ${icon("debug-stop")}<span>Stop</span>
-              </button>`
-            : html`<button type="submit" class="button primary" ?disabled=${this.hindered}>
-                ${icon("send")}<span>Ask</span>
-              </button>`
-        }
+        <div class="question-buttons">
+          ${this.isWorking ? button("Stop", () => this.stop(), { icon: "debug-stop" }) : nothing}
+          <button type="submit" class="button primary" ?disabled=${this.hindered}>
+            ${icon("send")}<span>Ask</span>
+          </button>
+        </div>
       </div>
     </form>`;
   }
@@ -83,7 +82,7 @@ export class QuestionBox extends LightElement {
   private submitted(event: Event): void {
     event.preventDefault();
     const question = this.box?.value.trim() ?? "";
-    if (question === "" || this.isWorking || this.hindered) return;
+    if (question === "" || this.hindered) return;
     this.hold("");
     this.drafted("");
     this.recalled.reset();

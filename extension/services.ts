@@ -1,18 +1,19 @@
-// services.ts — what main.ts hands to the parts of the extension that face the user. Types only.
+// services.ts — what the extension's commands are given by main.ts. Types only.
 
-import type * as vscode from "vscode";
 import type { Disposable, EngineService } from "./engine/service.ts";
+
+/** Of the extension's log channel. */
+export interface Log {
+  debug(message: string): void;
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+}
 
 export interface Services {
   engine: EngineService;
-  log: vscode.LogOutputChannel;
-  workspace: WorkspaceService;
-}
-
-export interface WorkspaceService {
-  /** Why nothing can be asked in this window, and what to do; undefined: one can. */
+  log: Log & { show(): void };
+  /** Why nothing can be asked here, and what to do; undefined: one can. */
   hindrance(): string | undefined;
   onDidChangeHindrance(listener: () => void): Disposable;
-  /** The absolute path by which the engine knows a document; undefined: it lies in no folder that the engine reads. */
-  protocolPath(uri: vscode.Uri): string | undefined;
 }

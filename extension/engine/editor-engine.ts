@@ -4,9 +4,10 @@ import { randomUUID } from "node:crypto";
 import * as path from "node:path";
 import * as vscode from "vscode";
 import { type DoctorReport, type MapResult, type ModelRow, methods } from "../../engine/protocol.ts";
+import type { Log } from "../services.ts";
 import { type AskSettings, askSettings } from "../settings/settings.ts";
 import { type EditorFolder, leftOutFolders, toWorkspace } from "../workspace/folders.ts";
-import type { EngineService, Log } from "./service.ts";
+import type { EngineService } from "./service.ts";
 import { Supervisor } from "./supervisor.ts";
 
 /** Settings that the process is started with. */
@@ -54,12 +55,15 @@ export function createEngine(context: vscode.ExtensionContext, log: Log & { show
   };
 
   const watching = vscode.workspace.onDidChangeConfiguration((change) => {
-    if (processSettings.some((name) => change.affectsConfiguration(name))) supervisor.restart();
+    if (processSettings.some((name) => change.affectsConfiguration(name))) void supervisor.restart();
   });
 
   return {
     get state() {
       return supervisor.state;
+    },
+    get progress() {
+      return supervisor.progress;
     },
     onDidChangeState: (listener) => supervisor.onDidChangeState(listener),
     ask: async (question, events, signal) => {
@@ -76,7 +80,7 @@ export function createEngine(context: vscode.ExtensionContext, log: Log & { show
         question: question.question,
         ...(question.selection === undefined ? {} : { selection: question.selection }),
         thread: question.thread,
-        fresh: question.fresh ?? false,
+        fresh: false,
         maxTokens: settings.maxTokens,
         sampling: settings.sampling,
       };
@@ -98,6 +102,7 @@ export function createEngine(context: vscode.ExtensionContext, log: Log & { show
         listening.dispose();
       }
     },
+    removeModel: async (name) => void (await supervisor.request<null>(methods.removeModel, { name })),
     doctor: () => supervisor.request<DoctorReport>(methods.doctor, {}),
     restart: () => supervisor.restart(),
     dispose: () => {

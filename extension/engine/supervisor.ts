@@ -14,9 +14,11 @@ import {
   type StageEvent,
 } from "../../engine/protocol.ts";
 import type { EngineState, PanelProgress } from "../../media/messages.ts";
+import type { Log } from "../services.ts";
+import type { AskEvents } from "../talk/conversation.ts";
 import type { Connection, EngineProgram } from "./connection.ts";
 import { EngineFailure, toEngineFailure } from "./failure.ts";
-import type { AskEvents, Disposable, Log } from "./service.ts";
+import type { Disposable } from "./service.ts";
 
 export interface SupervisorDeps {
   /** Asked at each start: settings may have changed. */
@@ -37,7 +39,8 @@ const usualPatience = 5_000;
 
 export class Supervisor implements Disposable {
   #state: EngineState = { state: "stopped" };
-  readonly #listeners = new Set<(state: EngineState) => void>();
+  #progress: PanelProgress | undefined;
+  readonly #listeners = new Set<() => void>();
   readonly #deps: SupervisorDeps;
   readonly #pauses: readonly number[];
   #starting: Promise<Connection> | undefined;
@@ -57,12 +60,17 @@ export class Supervisor implements Disposable {
     return this.#state;
   }
 
+  /** What the ask in work is doing; undefined: none is in work. */
+  get progress(): PanelProgress | undefined {
+    return this.#progress;
+  }
+
   /** Of the running process, for the log and for tests. */
   get pid(): number | undefined {
     return this.#connection?.pid;
   }
 
-  onDidChangeState(listener: (state: EngineState) => void): Disposable {
+  onDidChangeState(listener: () => void): Disposable {
     this.#listeners.add(listener);
     return { dispose: () => void this.#listeners.delete(listener) };
   }
@@ -76,6 +84,7 @@ export class Supervisor implements Disposable {
       return result;
     } finally {
       this.#asks.delete(params.id);
+      this.#progress = undefined;
       if (this.#connection !== undefined && this.#asks.size === 0) this.#setState({ state: "ready" });
     }
   }
@@ -106,7 +115,7 @@ export class Supervisor implements Disposable {
   }
 
   /** Ends the process; the next request starts it anew. */
-  restart(): void {
+  async restart(): Promise<void> {
     clearTimeout(this.#timer);
     this.#crashes = 0;
     const connection = this.#connection;
@@ -114,11 +123,12 @@ export class Supervisor implements Disposable {
     this.#starting = undefined;
     connection?.dispose();
     this.#setState({ state: "stopped" });
+    await connection?.ended;
   }
 
   dispose(): void {
     this.#disposed = true;
-    this.restart();
+    void this.restart();
     this.#listeners.clear();
   }
 
@@ -188,6 +198,7 @@ export class Supervisor implements Disposable {
     const { id, ...progress } = event;
     const shown: PanelProgress = progress;
     this.#asks.get(id)?.progress(shown);
+    this.#progress = shown;
     if (event.stage === "reading") {
       const percent = event.total === 0 ? 100 : Math.floor((100 * event.done) / event.total);
       this.#setState({ state: "reading", percent });
@@ -214,7 +225,7 @@ export class Supervisor implements Disposable {
   #setState(state: EngineState): void {
     if (JSON.stringify(state) === JSON.stringify(this.#state)) return;
     this.#state = state;
-    for (const listener of this.#listeners) listener(state);
+    for (const listener of this.#listeners) listener();
   }
 }
 

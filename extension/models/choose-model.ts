@@ -1,0 +1,54 @@
+// choose-model.ts — `Quire: Choose Model`: what there is, with size and licence; what is not on disk is downloaded at once.
+
+import * as vscode from "vscode";
+import { toEngineFailure } from "../engine/failure.ts";
+import type { Services } from "../services.ts";
+import { type ModelChoice, modelChoices, size } from "./model-words.ts";
+
+export async function chooseModel({ engine, log }: Services): Promise<void> {
+  const configuration = vscode.workspace.getConfiguration("quire");
+  const chosen = configuration.get<string>("model") ?? "auto";
+  try {
+    const picked = await vscode.window.showQuickPick<ModelChoice & vscode.QuickPickItem>(
+      engine.listModels().then((rows) => modelChoices(rows, chosen)),
+      { title: "Quire: Choose Model", placeHolder: "The model that reads and answers", matchOnDetail: true },
+    );
+    if (picked === undefined) return;
+    if (picked.toFetch && !(await download(engine, picked.name, picked.label))) return;
+    await configuration.update("model", picked.name, vscode.ConfigurationTarget.Global);
+  } catch (error) {
+    const { message, nextStep } = toEngineFailure(error);
+    const answer = await vscode.window.showErrorMessage(`Quire: ${message} ${nextStep}`, "Show Log");
+    if (answer !== undefined) log.show();
+  }
+}
+
+/** False: the user cancelled; what has arrived is kept, and choosing the model again goes on from there. */
+async function download(engine: Services["engine"], name: string, label: string): Promise<boolean> {
+  return vscode.window.withProgress(
+    { location: vscode.ProgressLocation.Notification, title: `Quire: downloading ${label}`, cancellable: true },
+    async (progress, token) => {
+      const controller = new AbortController();
+      token.onCancellationRequested(() => controller.abort());
+      let shown = 0;
+      try {
+        await engine.fetchModel(
+          name,
+          ({ bytesDone, bytesTotal, bytesPerSecond }) => {
+            const percent = (100 * bytesDone) / bytesTotal;
+            const message = `${size(bytesDone)} of ${size(bytesTotal)}, ${size(bytesPerSecond)}/s`;
+            progress.report({ increment: percent - shown, message });
+            shown = percent;
+          },
+          controller.signal,
+        );
+        return true;
+      } catch (error) {
+        const failure = toEngineFailure(error);
+        if (failure.code !== "cancelled") throw failure;
+        void vscode.window.showInformationMessage("Quire: the download was stopped. Choose the model again to go on.");
+        return false;
+      }
+    },
+  );
+}

@@ -1,0 +1,99 @@
+// settings.ts — the user's settings as the engine takes them.
+//
+// In: a reader of settings by name, with values of any kind (they come from files that people edit). Out: what an ask needs; a value
+// that does not fit is replaced by the default and said. Knows no editor. package.json lists the same names, ranges and defaults.
+
+import * as z from "zod/mini";
+import type { EngineSettings, SamplingParams } from "../../engine/protocol.ts";
+
+export type ReadSetting = (name: string) => unknown;
+
+export interface AskSettings {
+  engine: EngineSettings;
+  include: string[];
+  exclude: string[];
+  maxTokens: number;
+  sampling: SamplingParams;
+  /** Sentences about values that were not taken. */
+  refused: string[];
+}
+
+const whole = (low: number, high: number): z.ZodMiniNumber => z.number().check(z.int(), z.gte(low), z.lte(high));
+const within = (low: number, high: number): z.ZodMiniNumber => z.number().check(z.gte(low), z.lte(high));
+
+/** Name, what fits, default. */
+const settings = {
+  model: { name: "model", shape: z.string().check(z.minLength(1)), usual: "auto" },
+  tokenBudget: {
+    name: "context.tokenBudget",
+    shape: z.union([z.literal("auto"), whole(256, 100_000_000)]),
+    usual: "auto" as const,
+  },
+  include: { name: "context.include", shape: z.array(z.string()), usual: [] },
+  exclude: { name: "context.exclude", shape: z.array(z.string()), usual: [] },
+  pageBudget: {
+    name: "attention.pageBudget",
+    shape: z.union([z.literal("dense"), whole(16, 1_000_000_000)]),
+    usual: 1024,
+  },
+  exact: { name: "attention.exact", shape: z.boolean(), usual: false },
+  threads: { name: "engine.threads", shape: whole(0, 1024), usual: 0 },
+  maxTokens: { name: "answer.maxTokens", shape: whole(16, 8192), usual: 512 },
+  temperature: { name: "sampling.temperature", shape: within(0, 10), usual: 0 },
+  topK: { name: "sampling.topK", shape: whole(0, 1_000_000), usual: 0 },
+  topP: { name: "sampling.topP", shape: within(0.01, 1), usual: 1 },
+  minP: { name: "sampling.minP", shape: within(0, 1), usual: 0 },
+  repeatPenalty: { name: "sampling.repeatPenalty", shape: within(0.1, 10), usual: 1 },
+  seed: { name: "sampling.seed", shape: whole(0, 4_294_967_295), usual: 0 },
+};
+
+/** Names below `quire.` that an ask depends on, with their defaults; package.json is held against it. */
+export const settingDefaults: ReadonlyMap<string, unknown> = new Map(
+  Object.values(settings).map(({ name, usual }) => [name, usual]),
+);
+
+/** @param read the value of `quire.<name>`, or undefined */
+export function askSettings(read: ReadSetting): AskSettings {
+  const refused: string[] = [];
+  function take<Value>({ name, shape, usual }: { name: string; shape: z.ZodMiniType<Value>; usual: Value }): Value {
+    const given = typedNumber(read(name));
+    if (given === undefined) return usual;
+    const parsed = shape.safeParse(given);
+    if (parsed.success) return parsed.data;
+    const was = JSON.stringify(given)?.slice(0, 60) ?? String(given);
+    refused.push(`quire.${name} cannot be ${was}; ${JSON.stringify(usual)} is used instead.`);
+    return usual;
+  }
+  return {
+    engine: {
+      model: take(settings.model),
+      tokenBudget: take<number | "auto">(settings.tokenBudget),
+      selection: {
+        pageBudget: take<number | "dense">(settings.pageBudget),
+        summary: "mean-spread",
+        vote: "softmax",
+        denseLayers: 0,
+      },
+      exact: take(settings.exact),
+      threads: take(settings.threads),
+      cpu: "auto",
+    },
+    include: take<string[]>(settings.include),
+    exclude: take<string[]>(settings.exclude),
+    maxTokens: take(settings.maxTokens),
+    sampling: {
+      temperature: take(settings.temperature),
+      topK: take(settings.topK),
+      topP: take(settings.topP),
+      minP: take(settings.minP),
+      repeatPenalty: take(settings.repeatPenalty),
+      seed: take(settings.seed),
+    },
+    refused,
+  };
+}
+
+/** The settings page writes a number that may also be a word as text: "20000" is 20000. */
+function typedNumber(value: unknown): unknown {
+  return typeof value === "string" && /^\d{1,12}$/.test(value.trim()) ? Number(value) : value;
+}

@@ -1,0 +1,60 @@
+// show-plan.ts — `Quire: Show What Would Be Read`, and the cost of a changed budget: the plan of the next question, before anything is read.
+
+import * as vscode from "vscode";
+import { toEngineFailure } from "../engine/failure.ts";
+import type { Services } from "../services.ts";
+import { planPage, planSentence } from "./plan-words.ts";
+
+const scheme = "quire-plan";
+const uri = vscode.Uri.parse(`${scheme}:What Quire would read.txt`);
+const costly = ["quire.context", "quire.model"];
+
+export function registerPlan(services: Services): vscode.Disposable {
+  const { engine, log } = services;
+  let page = "";
+  const changed = new vscode.EventEmitter<vscode.Uri>();
+  const show = async (): Promise<void> => {
+    const hindrance = services.hindrance();
+    if (hindrance !== undefined) return void vscode.window.showInformationMessage(`Quire: ${hindrance}`);
+    try {
+      const plan = await vscode.window.withProgress(
+        { location: vscode.ProgressLocation.Notification, title: "Quire: planning what to read", cancellable: true },
+        (_, token) => {
+          const controller = new AbortController();
+          token.onCancellationRequested(() => controller.abort());
+          return engine.map(controller.signal);
+        },
+      );
+      page = planPage(plan);
+      changed.fire(uri);
+      await vscode.window.showTextDocument(await vscode.workspace.openTextDocument(uri), { preview: true });
+    } catch (error) {
+      const { code, message, nextStep } = toEngineFailure(error);
+      if (code === "cancelled") return;
+      const answer = await vscode.window.showErrorMessage(`Quire: ${message} ${nextStep}`, "Show Log");
+      if (answer !== undefined) log.show();
+    }
+  };
+  /** Said only where the engine is there already: a setting alone does not start it. */
+  const sayCost = async (): Promise<void> => {
+    if (engine.state.state !== "ready" || services.hindrance() !== undefined) return;
+    try {
+      const sentence = planSentence(await engine.map(new AbortController().signal));
+      const answer = await vscode.window.showInformationMessage(`${sentence} The next question does.`, "Show Files");
+      if (answer !== undefined) await show();
+    } catch (error) {
+      log.warn(toEngineFailure(error).message);
+    }
+  };
+  return vscode.Disposable.from(
+    changed,
+    vscode.workspace.registerTextDocumentContentProvider(scheme, {
+      onDidChange: changed.event,
+      provideTextDocumentContent: () => page,
+    }),
+    vscode.commands.registerCommand("quire.showPlan", show),
+    vscode.workspace.onDidChangeConfiguration((change) => {
+      if (costly.some((name) => change.affectsConfiguration(name))) void sayCost();
+    }),
+  );
+}

@@ -2,10 +2,11 @@
 //
 // What the bundles look up by package name (grammars, ripgrep) is copied to dist/node_modules, so that the same lookup works
 // in the checkout, in dist/ alone and in a packaged extension.
-import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, relative } from "node:path";
 import { dist, root } from "./layout.mjs";
+import { thirdPartyNotices } from "./notices.mjs";
 import { dropStamp, filesUnder, hashOf, readStamp, writeStamp } from "./stamps.mjs";
 import { Stop, step } from "./steps.mjs";
 
@@ -26,7 +27,8 @@ const shared = {
   absWorkingDir: root,
   outdir: relative(root, dist),
   bundle: true,
-  legalComments: "linked",
+  legalComments: "none", // notices.mjs collects the licences
+  metafile: true,
   logLevel: "silent",
 };
 
@@ -72,9 +74,16 @@ export const builds = [
   },
 ];
 
+/** The grammars that engine/outline/grammars.ts names. */
+function grammars() {
+  const [, table] = /grammarOf[^{]*\{([^}]*)\}/.exec(readFileSync(join(root, "engine/outline/grammars.ts"), "utf8"));
+  const names = [...table.matchAll(/: "([\w-]+)"/g)].map(([, name]) => name);
+  return [...new Set(names)].map((name) => `wasm/tree-sitter-${name}.wasm`);
+}
+
 /** Files of packages that are read at run time: package, and which of its paths. */
 const assets = [
-  { name: "@vscode/tree-sitter-wasm", paths: ["package.json", "wasm"] },
+  { name: "@vscode/tree-sitter-wasm", paths: ["package.json", ...grammars()] },
   { name: "web-tree-sitter", paths: ["package.json", "web-tree-sitter.wasm"] },
   { name: `@vscode/ripgrep-${process.platform}-${process.arch}`, paths: ["package.json", "bin"] },
 ];
@@ -84,9 +93,13 @@ const stampFile = join(dist, ".stamp");
 function wanted() {
   const folders = ["engine", "extension", "media"].flatMap((name) => filesUnder(join(root, name)));
   const sources = [...folders, join(root, "native", "index.d.ts")];
-  const settings = ["package.json", "package-lock.json", "tsconfig.json", "scripts/bundle.mjs"].map((name) =>
-    join(root, name),
-  );
+  const settings = [
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "scripts/bundle.mjs",
+    "scripts/notices.mjs",
+  ].map((name) => join(root, name));
   return hashOf([...sources, ...settings], [process.platform, process.arch]);
 }
 
@@ -127,6 +140,10 @@ export async function bundle() {
       throw new Stop(`esbuild failed\n${lines.join("\n")}`);
     }
     copyAssets(require);
+    const packages = [...assets.map(({ name }) => name), "@vscode/codicons", "node-addon-api"];
+    const folders = packages.map((name) => `node_modules/${name}`);
+    const metafiles = results.map(({ metafile }) => metafile);
+    writeFileSync(join(dist, "ThirdPartyNotices.txt"), thirdPartyNotices(metafiles, folders));
   });
   writeStamp(stampFile, want);
 }

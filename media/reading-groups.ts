@@ -24,16 +24,26 @@ const details: [Detail, string][] = [
   ["name", "by name only"],
 ];
 
-/** Documents by detail, the most tokens of each first; a detail without files has no group. */
+/** Documents that Quire wrote itself (its instructions, the outline) have such names instead of paths. */
+const ownDocument = /^\([\w ]+\)$/;
+
+/** Files by detail, the most tokens of each first; a detail without files has no group. Quire's own documents are no files. */
 export function groupDocuments(documents: PanelReading["documents"]): DetailGroup[] {
   return details.flatMap(([detail, title]) => {
-    const own = documents.filter((row) => row.detail === detail).sort((a, b) => b.tokens - a.tokens);
+    const own = documents
+      .filter((row) => row.detail === detail && !ownDocument.test(row.path))
+      .sort((a, b) => b.tokens - a.tokens);
     if (own.length === 0) return [];
     const tokens = own.reduce((sum, row) => sum + row.tokens, 0);
     return [
       { detail, title, files: own.length, tokens, paths: own.map((row) => ({ path: row.path, tokens: row.tokens })) },
     ];
   });
+}
+
+/** Tokens of what is in memory besides files: instructions and outline. */
+export function ownTokens(documents: PanelReading["documents"]): number {
+  return documents.reduce((sum, row) => sum + (ownDocument.test(row.path) ? row.tokens : 0), 0);
 }
 
 /** Files left out by reason, the most common reason first. */

@@ -18,6 +18,16 @@ interface Shown {
   element: HTMLElement;
 }
 
+/** Detail of the event "copy-code". */
+export interface CopyCode {
+  code: string;
+  /** Called when it is in the clipboard. */
+  done(): void;
+}
+
+/** Milliseconds that a check mark is shown. */
+const doneFor = 1_500;
+
 const noCitations: readonly PanelCitation[] = [];
 
 export class MarkdownView extends HTMLElement {
@@ -56,6 +66,13 @@ export class MarkdownView extends HTMLElement {
     return element;
   }
 
+  /** A check mark in place of the button's icon, for a moment. */
+  private showDone(button: Element): void {
+    const icon = button.querySelector(".codicon");
+    icon?.classList.replace("codicon-copy", "codicon-check");
+    setTimeout(() => icon?.classList.replace("codicon-check", "codicon-copy"), doneFor);
+  }
+
   private pressed(event: Event): void {
     const button = event.target instanceof Element ? event.target.closest("button") : null;
     if (button === null) return;
@@ -63,7 +80,8 @@ export class MarkdownView extends HTMLElement {
     if (cite !== null) this.dispatchEvent(new CustomEvent("cite", { detail: Number(cite) }));
     if (button.hasAttribute("data-copy")) {
       const code = button.closest(".md-code")?.querySelector("code")?.textContent ?? "";
-      this.dispatchEvent(new CustomEvent("copy-code", { detail: code }));
+      const detail: CopyCode = { code, done: () => this.showDone(button) };
+      this.dispatchEvent(new CustomEvent("copy-code", { detail }));
     }
   }
 }

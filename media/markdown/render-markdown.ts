@@ -60,7 +60,7 @@ function create(): MarkdownIt {
   rules.quire_citation = (tokens, at, _options, env) =>
     citationButton(Answer.of(env)?.verified.get(Number(tokens[at]?.content)));
   rules.quire_unfound = () =>
-    '<span class="md-unfound" title="Not found in what was read" role="note" aria-label="not found">?</span>';
+    '<span class="md-unfound" title="This does not stand like that in what was read.">unverified</span>';
   return made;
 }
 

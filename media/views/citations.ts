@@ -38,7 +38,7 @@ export function citationsView(
             </ul>
           </details>`
     }
-    ${unfound.length === 0 ? nothing : unfoundView(unfound)}
+    ${unfound.length === 0 ? nothing : unfoundView(unfound, open)}
   </section>`;
 }
 
@@ -60,12 +60,37 @@ function citationRow(turn: string, citation: PanelCitation, open: Open): Templat
   </li>`;
 }
 
-function unfoundView(unfound: readonly PanelCitation[]): TemplateResult {
+function unfoundView(unfound: readonly PanelCitation[], open: Open): TemplateResult {
   return html`<div class="unfound">
-    <h3>Not found in what was read</h3>
-    <p class="figures">The answer names these, and Quire could not find them. Do not rely on them.</p>
+    <h3>Unverified</h3>
+    <p class="figures">The answer says these, but they do not stand like that in what was read.</p>
     <ul class="rows">
-      ${unfound.map(({ text }) => html`<li>${icon("question")} <code>${text}</code></li>`)}
+      ${unfound.map(
+        ({ text, path, line }) => html`<li class="citation">
+          ${icon("question")}
+          <div class="citation-body">
+            <code class="citation-line" title=${text}>${gist(text)}</code>
+            ${
+              path === ""
+                ? nothing
+                : html`<span class="figures">Compare</span> ${placeButton(placeText(path, line), () => open(path, line))}`
+            }
+          </div>
+        </li>`,
+      )}
     </ul>
   </div>`;
+}
+
+/** The first line of a piece of Markdown that says something: without fences and backticks. */
+function gist(text: string): string {
+  const lines = text.split("\n").map((line) =>
+    line
+      .replace(/^\s*(?:```|~~~).*$/, "")
+      .replace(/^`+|`+$/g, "")
+      .trim(),
+  );
+  const first = lines.findIndex((line) => /\w/.test(line));
+  const more = lines.slice(first + 1).some((line) => line !== "");
+  return `${lines[first] ?? text}${more ? " …" : ""}`;
 }

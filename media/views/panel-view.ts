@@ -8,6 +8,7 @@ import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { repeat } from "lit/directives/repeat.js";
 import { Announcer } from "../announce.ts";
 import type { HostLink } from "../host-link.ts";
+import type { CopyCode } from "../markdown/markdown-view.ts";
 import type { PanelState, ToHost, ToPanel } from "../messages.ts";
 import { applyMessage, type Shown, workingTurn } from "../panel-state.ts";
 import { emptyView } from "./empty.ts";
@@ -106,10 +107,11 @@ export class PanelView extends LightElement {
     this.box?.focus();
   }
 
-  private readonly copyCode = async (code: string): Promise<void> => {
+  private readonly copyCode = async ({ code, done }: CopyCode): Promise<void> => {
     const region = this.querySelector("quire-live-region");
     try {
       await navigator.clipboard.writeText(code);
+      done();
       if (region instanceof LiveRegion) region.say({ text: "Code copied.", urgent: false });
     } catch (error) {
       this.link.report(`Code could not be copied: ${error}`);

@@ -4,7 +4,7 @@
 
 import { html, nothing, type TemplateResult } from "lit";
 import type { PanelReading } from "../messages.ts";
-import { groupDocuments, groupLeftOut } from "../reading-groups.ts";
+import { groupDocuments, groupLeftOut, ownTokens } from "../reading-groups.ts";
 import { counted, numberText } from "../words.ts";
 import { placeButton } from "./buttons.ts";
 
@@ -15,6 +15,7 @@ export function readingView(reading: PanelReading, isRead: boolean, open: (path:
   const groups = groupDocuments(reading.documents);
   const leftOut = groupLeftOut(reading.leftOut);
   const files = groups.reduce((sum, group) => sum + group.files, 0);
+  const own = ownTokens(reading.documents);
   const out = reading.leftOut.length;
   return html`<details class="card reading">
     <summary>
@@ -36,6 +37,7 @@ export function readingView(reading: PanelReading, isRead: boolean, open: (path:
           )}
         </details>`,
       )}
+      ${own === 0 ? nothing : html`<p class="figures">Besides: instructions and an outline of all files, ${counted(own, "token")}.</p>`}
       ${leftOut.map(
         ({ reason, files }) => html`<details>
           <summary>Left out, ${reason}: ${counted(files.length, "file")}</summary>

@@ -4,7 +4,7 @@
 // finished blocks.
 
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
-import { MarkdownView } from "../markdown/markdown-view.ts";
+import { type CopyCode, MarkdownView } from "../markdown/markdown-view.ts";
 import type { PanelAnswer, PanelTurn, ToHost } from "../messages.ts";
 import { markdownOf } from "../panel-state.ts";
 import { answerDetails } from "./answer-details.ts";
@@ -27,7 +27,7 @@ export class TurnView extends LightElement {
   /** Nothing is in work: the question may be asked again. */
   declare mayAsk: boolean;
   declare send: (message: ToHost) => void;
-  declare copyCode: (code: string) => void;
+  declare copyCode: (wish: CopyCode) => void;
 
   protected override render(): TemplateResult {
     const { turn } = this;
@@ -43,7 +43,7 @@ export class TurnView extends LightElement {
         aria-busy=${isWorking}
         ?hidden=${!hasText}
         @cite=${this.cited}
-        @copy-code=${(event: CustomEvent<string>) => this.copyCode(event.detail)}
+        @copy-code=${(event: CustomEvent<CopyCode>) => this.copyCode(event.detail)}
       ></quire-markdown>
       ${isWorking && hasText ? html`<p class="writing figures">Writing …</p>` : nothing} ${this.ending()}
     </article>`;

@@ -10,9 +10,11 @@ export interface PageParts {
   nonce: string;
   script: string;
   style: string;
+  /** Where the page lies: the panel takes the colours of its surroundings. */
+  place: "editor" | "view";
 }
 
-export function page({ cspSource, nonce, script, style }: PageParts): string {
+export function page({ cspSource, nonce, script, style, place }: PageParts): string {
   const policy = [
     "default-src 'none'",
     `script-src 'nonce-${nonce}'`,
@@ -30,7 +32,7 @@ export function page({ cspSource, nonce, script, style }: PageParts): string {
 <title>Quire</title>
 <link rel="stylesheet" href="${attribute(style)}">
 </head>
-<body>
+<body data-place="${place}">
 <div id="root"></div>
 <script nonce="${attribute(nonce)}" src="${attribute(script)}"></script>
 </body>

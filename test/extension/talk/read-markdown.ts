@@ -17,7 +17,7 @@ interface Seen {
 /** What a reader sees, and what could do anything. */
 export function read(markdown: string): Seen {
   const seen: Seen = { active: [], text: "", code: [] };
-  const visit = (tokens: MarkdownIt.Token[]): void => {
+  const visit = (tokens: ReturnType<typeof parser.parse>): void => {
     for (const token of tokens) {
       if (token.type === "link_open") seen.active.push(String(token.attrGet("href")));
       if (token.type === "image") seen.active.push(`image ${token.attrGet("src")}`);

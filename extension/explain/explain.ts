@@ -1,0 +1,153 @@
+// explain.ts — `Quire: Explain Selection`: the command, the comment controller, the threads under selections and their buttons.
+
+import * as vscode from "vscode";
+import type { Talk } from "../talk/talk.ts";
+import { pathOfDocument } from "../talk/workspace-places.ts";
+import { InlineThread } from "./inline-thread.ts";
+import { selectedText } from "./selected-lines.ts";
+
+const question = "Explain this code.";
+
+export interface ExplainDeps {
+  talk(): Talk;
+  /** Tells whether asking is possible, and says why not. */
+  canAsk(): boolean;
+  showPanel(): Promise<void>;
+}
+
+export class Explain {
+  readonly #deps: ExplainDeps;
+  readonly #threads = new Set<InlineThread>();
+  readonly #registrations: vscode.Disposable;
+  #controller: vscode.CommentController | undefined;
+
+  constructor(deps: ExplainDeps) {
+    this.#deps = deps;
+    const command = vscode.commands.registerCommand;
+    this.#registrations = vscode.Disposable.from(
+      command("quire.explain", () => this.#explain()),
+      command("quire.explain.reply", (reply: unknown) => this.#reply(reply)),
+      command("quire.explain.stop", (thread: unknown) => this.#find(thread)?.conversation.stop()),
+      command("quire.explain.showInPanel", (thread: unknown) => this.#showInPanel(thread)),
+      command("quire.explain.close", (thread: unknown) => this.#close(thread)),
+      vscode.languages.registerCodeActionsProvider(
+        { pattern: "**" },
+        { provideCodeActions: offerExplain },
+        {
+          providedCodeActionKinds: [explainKind],
+        },
+      ),
+    );
+  }
+
+  dispose(): void {
+    this.#registrations.dispose();
+    for (const thread of this.#threads) thread.dispose(true);
+    this.#threads.clear();
+    this.#controller?.dispose();
+  }
+
+  #explain(): void {
+    const editor = vscode.window.activeTextEditor;
+    if (editor === undefined) {
+      void vscode.window.showInformationMessage(vscode.l10n.t("Open a file and select some code first."));
+      return;
+    }
+    const { document, selection } = editor;
+    const shownPath = pathOfDocument(document.uri);
+    if (shownPath === undefined) {
+      const why = document.isUntitled
+        ? vscode.l10n.t("Save this file in the workspace first: Quire explains code of the workspace.")
+        : vscode.l10n.t("This file is not in the workspace. Add its folder to the workspace to have it explained.");
+      void vscode.window.showInformationMessage(why);
+      return;
+    }
+    const lines = document.getText().split(/\r\n|\r|\n/);
+    const selected = selectedText(lines, selection.start, selection.end);
+    if (selected === undefined) {
+      void vscode.window.showInformationMessage(vscode.l10n.t("Select some code first."));
+      return;
+    }
+    if (!this.#deps.canAsk()) return;
+    const conversation = this.#deps.talk().aside(question, {
+      shownPath,
+      selection: { path: document.uri.fsPath, ...selected },
+    });
+    const range = new vscode.Range(selected.startLine - 1, 0, selected.endLine - 1, 0);
+    const thread = this.#comments().createCommentThread(document.uri, range, []);
+    thread.label =
+      selected.startLine === selected.endLine
+        ? vscode.l10n.t("Quire on line {0}", selected.startLine)
+        : vscode.l10n.t("Quire on lines {0} to {1}", selected.startLine, selected.endLine);
+    this.#threads.add(new InlineThread(thread, conversation));
+    vscode.window.setStatusBarMessage(vscode.l10n.t("Quire is explaining the selection."), 3_000);
+  }
+
+  /** Made with the first thread: an editor without one shows no comments view. */
+  #comments(): vscode.CommentController {
+    if (this.#controller !== undefined) return this.#controller;
+    const controller = vscode.comments.createCommentController("quire.explain", "Quire");
+    controller.options = {
+      prompt: vscode.l10n.t("Ask a follow-up question"),
+      placeHolder: vscode.l10n.t("Ask a follow-up question; the repository is not read again for it"),
+    };
+    this.#controller = controller;
+    return controller;
+  }
+
+  #reply(reply: unknown): void {
+    if (!isReply(reply)) return;
+    const inline = this.#find(reply.thread);
+    const text = reply.text.trim();
+    if (inline === undefined || text === "" || !this.#deps.canAsk()) return;
+    this.#deps.talk().remember(text);
+    inline.conversation.ask(text);
+  }
+
+  async #showInPanel(thread: unknown): Promise<void> {
+    const inline = this.#find(thread);
+    if (inline === undefined) return;
+    this.#deps.talk().show(inline.conversation);
+    await this.#deps.showPanel();
+  }
+
+  #close(thread: unknown): void {
+    const inline = this.#find(thread);
+    if (inline === undefined) return;
+    this.#threads.delete(inline);
+    inline.dispose(this.#deps.talk().current !== inline.conversation);
+  }
+
+  /** Anyone may run a command with anything: only a thread of ours counts. */
+  #find(thread: unknown): InlineThread | undefined {
+    const wanted = isReply(thread) ? thread.thread : thread;
+    return [...this.#threads].find((inline) => inline.shows(wanted as vscode.CommentThread));
+  }
+}
+
+function isReply(value: unknown): value is vscode.CommentReply {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "thread" in value &&
+    "text" in value &&
+    typeof value.text === "string"
+  );
+}
+
+/** A kind of its own: it is no fix and no refactoring, and can be bound to a key as `quire.explain`. */
+const explainKind = vscode.CodeActionKind.Empty.append("quire.explain");
+
+/** Offered when the user asks for actions, and by itself only for several lines: a light bulb at each double click is a nuisance. */
+function offerExplain(
+  document: vscode.TextDocument,
+  range: vscode.Range | vscode.Selection,
+  context: vscode.CodeActionContext,
+): vscode.CodeAction[] {
+  if (range.isEmpty || document.getText(range).trim() === "" || pathOfDocument(document.uri) === undefined) return [];
+  if (context.triggerKind === vscode.CodeActionTriggerKind.Automatic && range.isSingleLine) return [];
+  const title = vscode.l10n.t("Explain with Quire");
+  const action = new vscode.CodeAction(title, explainKind);
+  action.command = { command: "quire.explain", title };
+  return [action];
+}

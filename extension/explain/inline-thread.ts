@@ -1,0 +1,79 @@
+// inline-thread.ts — one explanation under a selection: a comment thread that shows a conversation, streams it and takes replies.
+//
+// In: a conversation and the place of the selection. Out: comments; the thread's contextValue ("idle", "working") for the
+// buttons of package.json. It asks through the conversation alone, so the panel may show the same one.
+
+import * as vscode from "vscode";
+import { Pace } from "../panel/pace.ts";
+import type { Conversation } from "../talk/conversation.ts";
+import { lineFragment } from "../talk/export-markdown.ts";
+import { uriOfPath } from "../talk/workspace-places.ts";
+import { answerBody, type Body, questionBody } from "./comment-body.ts";
+
+/** Milliseconds between two drawings: the editor lays a thread out anew each time. */
+const drawEvery = 150;
+
+export class InlineThread {
+  readonly conversation: Conversation;
+  readonly #thread: vscode.CommentThread;
+  readonly #pace = new Pace(drawEvery, () => this.#draw());
+  readonly #listening: { dispose(): void };
+  #wasWorking = true;
+
+  constructor(thread: vscode.CommentThread, conversation: Conversation) {
+    this.#thread = thread;
+    this.conversation = conversation;
+    thread.collapsibleState = vscode.CommentThreadCollapsibleState.Expanded;
+    this.#listening = conversation.onDidChange(() => this.#pace.want());
+    this.#draw();
+  }
+
+  shows(thread: vscode.CommentThread): boolean {
+    return thread === this.#thread;
+  }
+
+  /** Ends it: what is in work is stopped, unless the panel shows it too. */
+  dispose(stop: boolean): void {
+    this.#listening.dispose();
+    this.#pace.dispose();
+    if (stop) this.conversation.stop();
+    this.#thread.dispose();
+  }
+
+  #draw(): void {
+    const { turns, working } = this.conversation;
+    this.#thread.comments = turns.flatMap((turn, index) => [
+      ...(index === 0 ? [] : [comment("You", questionBody(turn))]),
+      comment("Quire", answerBody(turn, addressOf), turn.answer?.model),
+    ]);
+    this.#thread.contextValue = working ? "working" : "idle";
+    this.#thread.canReply = !working;
+    // A sentence for screen readers, once: the thread itself is not announced while it changes.
+    if (this.#wasWorking && !working) vscode.window.setStatusBarMessage(outcome(turns.at(-1)?.state), 5_000);
+    this.#wasWorking = working;
+  }
+}
+
+function comment(name: string, { markdown, trusted }: Body, model?: string): vscode.Comment {
+  const body = new vscode.MarkdownString(markdown);
+  body.supportHtml = false;
+  body.isTrusted = trusted.length > 0 ? { enabledCommands: trusted } : false;
+  return {
+    author: { name },
+    body,
+    mode: vscode.CommentMode.Preview,
+    ...(model === undefined ? {} : { label: model }),
+  };
+}
+
+function outcome(state: string | undefined): string {
+  if (state === "failed") return vscode.l10n.t("Quire could not answer. The thread says why.");
+  if (state === "stopped") return vscode.l10n.t("Quire stopped.");
+  return vscode.l10n.t("Quire has explained the selection.");
+}
+
+/** A file's own address with its line; the editor opens it there. */
+function addressOf(path: string, line: number): string | undefined {
+  const uri = uriOfPath(path);
+  return uri === undefined ? undefined : uri.toString() + lineFragment(line);
+}

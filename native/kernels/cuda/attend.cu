@@ -1,0 +1,364 @@
+// attend.cu — exact attention of one token over a list of pages: the chosen ones, or all (dense).
+//
+//   out[h] = Σ_j p_j · v_j     p_j = e^(s_j − m) / Σ_i e^(s_i − m)     s_j = scale · q[h]·k_j     m = max_j s_j
+//   mass[i] += Σ_h Σ_{j in page i} p_j                                 where it is asked for
+//
+// q, out  [H, D]                 f32
+// pages   [G, slots, 2, P, D]    f16  a head's page is 64·D bytes in one piece: keys, then values
+//
+// Grid (parts, lists): a list's entries are divided evenly among its blocks, a block's among its warps, in an order that
+// depends on the number of entries and the device only; so dense, and selection that takes every page, give the same bits.
+// A warp takes a page at a time. The scores of its 16 tokens and the group's heads are one tile of the tensor cores, Kᵀ read
+// as it lies; they are turned (movmatrix) to weigh the values in a second one. Each lane copies the bytes that it will
+// multiply itself, three pages ahead, so nothing waits for a barrier. The running maximum is per warp (FlashAttention,
+// arXiv:2205.14135); warps merge in shared memory, blocks through `partial`, done by whichever block of the list comes last,
+// in order of parts. Reads 64·D bytes a page and KV head: bandwidth-bound for long lists, latency for short ones.
+// Part pages: keys past the count are masked, values zeroed; they may hold anything. NaN and +inf make a row NaN, −inf counts
+// nothing, a list without tokens gives zeros. The weights of the values are f16. Limits: attention.h. Twin: plain_attend.cpp.
+#include <algorithm>
+
+#include "native/kernels/cuda/attention.h"
+#include "native/kernels/cuda/device_launch.cuh"
+#include "native/kernels/cuda/device_summary.cuh"
+#include "native/kernels/cuda/device_tensor.cuh"
+#include "native/kernels/cuda/device_vote.cuh"
+
+namespace quire::cuda {
+namespace {
+
+constexpr int kStages = 3;  // pages on their way per warp: 192 KiB a multiprocessor with 8 warps, as in score.cu
+constexpr int kMostWarps = 8;
+
+template <int D>
+struct Page {
+  static constexpr int kSteps = D / 32;            // of keys: 32 channels, 8 for each of a quad's lanes
+  static constexpr int kChunks = D / 64;           // of values: 64 channels, 8 for each r
+  static constexpr int kKeyBytes = 2 * kSteps * kWarp * 16;
+  static constexpr int kBytes = 2 * kKeyBytes;
+};
+
+// What a warp has seen of its pages, for the lane's heads 2c and 2c + 1.
+// out[w][j]: channels 64w + 8r + 2j and the next, of either head: (0, 1) the lower channel, (2, 3) the upper.
+template <int D>
+struct Running {
+  float largest[2] = {minus_infinity(), minus_infinity()};
+  float sum[2] = {0, 0};  // this lane's tokens only
+  float out[Page<D>::kChunks][4][4] = {};
+};
+
+template <int D>
+struct Query {
+  SplitPair pair[Page<D>::kSteps][4];  // channels 32u + 8c .. + 7 of head l/4, times scale·log2(e)
+};
+
+template <int D>
+__device__ Query<D> load_query(const float* q, bool present, float scale) {
+  Query<D> query;
+  const int c = static_cast<int>(threadIdx.x) % 4;
+#pragma unroll
+  for (int u = 0; u < Page<D>::kSteps; ++u)
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int channel = 32 * u + 8 * c + 2 * j;
+      query.pair[u][j] = split(present ? q[channel] * scale : 0, present ? q[channel + 1] * scale : 0);
+    }
+  return query;
+}
+
+// Copies the lane's bytes of a page: of the keys 8 channels of tokens r and r + 8 at each step, of the values 8 channels of
+// tokens 2c, 2c + 1, 2c + 8, 2c + 9.
+template <int D>
+__device__ void fetch_page(unsigned char* to, const __half* page, int r, int c) {
+#pragma unroll
+  for (int u = 0; u < Page<D>::kSteps; ++u) {
+    copy16(to + (2 * u) * kWarp * 16, page + r * D + 32 * u + 8 * c);
+    copy16(to + (2 * u + 1) * kWarp * 16, page + (r + 8) * D + 32 * u + 8 * c);
+  }
+  const __half* const values = page + kPageTokens * D;
+#pragma unroll
+  for (int w = 0; w < Page<D>::kChunks; ++w)
+#pragma unroll
+    for (int t = 0; t < 4; ++t) {
+      const int token = 2 * c + (t & 1) + (t >= 2 ? 8 : 0);
+      copy16(to + Page<D>::kKeyBytes + (4 * w + t) * kWarp * 16, values + token * D + 64 * w + 8 * r);
+    }
+}
+
+__device__ inline float largest_of_quad_rows(float x) {
+  for (int step = 4; step < kWarp; step *= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, step));
+  return x;
+}
+__device__ inline float sum_of_quad_rows(float x) {
+  for (int step = 4; step < kWarp; step *= 2) x += __shfl_xor_sync(~0u, x, step);
+  return x;
+}
+
+template <int D, bool kMass>
+__device__ void attend_page(const unsigned char* from, int32_t count, const Query<D>& query, Running<D>& run, int r, int c,
+                            int heads, float* page_weight) {
+  // scores of tokens r (0, 1) and r + 8 (2, 3), heads 2c and 2c + 1
+  float high[4] = {}, low[4] = {};
+#pragma unroll
+  for (int u = 0; u < Page<D>::kSteps; ++u) {
+    const uint4 a = *reinterpret_cast<const uint4*>(from + (2 * u) * kWarp * 16);
+    const uint4 b = *reinterpret_cast<const uint4*>(from + (2 * u + 1) * kWarp * 16);
+    const SplitPair(&w)[4] = query.pair[u];
+    multiply(high, a.x, b.x, a.y, b.y, w[0].high, w[1].high);
+    multiply(low, a.x, b.x, a.y, b.y, w[0].low, w[1].low);
+    multiply(high, a.z, b.z, a.w, b.w, w[2].high, w[3].high);
+    multiply(low, a.z, b.z, a.w, b.w, w[2].low, w[3].low);
+  }
+  float score[4];
+#pragma unroll
+  for (int j = 0; j < 4; ++j) score[j] = r + (j >= 2 ? 8 : 0) < count ? high[j] + low[j] : minus_infinity();
+
+  float kept[2], base[2];
+#pragma unroll
+  for (int j = 0; j < 2; ++j) {
+    const float now = fmaxf(run.largest[j], largest_of_quad_rows(fmaxf(score[j], score[j + 2])));
+    base[j] = now == minus_infinity() ? 0.0f : now;
+    kept[j] = exp2_fast(run.largest[j] - base[j]);
+    run.largest[j] = now;
+  }
+  float p[4];
+#pragma unroll
+  for (int j = 0; j < 4; ++j) p[j] = exp2_fast(score[j] - base[j % 2]);
+#pragma unroll
+  for (int j = 0; j < 2; ++j) run.sum[j] = run.sum[j] * kept[j] + p[j] + p[j + 2];
+  if (kMass) {
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      const float sum = sum_of_quad_rows(p[j] + p[j + 2]);
+      if (r == 0 && 2 * c + j < heads) page_weight[2 * c + j] = base[j] + log2f(sum);
+    }
+  }
+
+  const uint32_t first_half = transposed(pack(p[0], p[1]));   // tokens 2c, 2c + 1 of head r
+  const uint32_t second_half = transposed(pack(p[2], p[3]));  // tokens 2c + 8, 2c + 9
+#pragma unroll
+  for (int w = 0; w < Page<D>::kChunks; ++w) {
+    uint32_t v[4][4];  // [token][pair of channels]
+#pragma unroll
+    for (int t = 0; t < 4; ++t) {
+      uint4 x = *reinterpret_cast<const uint4*>(from + Page<D>::kKeyBytes + (4 * w + t) * kWarp * 16);
+      if (count < kPageTokens && 2 * c + (t & 1) + (t >= 2 ? 8 : 0) >= count) x = make_uint4(0, 0, 0, 0);
+      v[t][0] = x.x;
+      v[t][1] = x.y;
+      v[t][2] = x.z;
+      v[t][3] = x.w;
+    }
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      float(&out)[4] = run.out[w][j];
+      out[0] *= kept[0];
+      out[1] *= kept[1];
+      out[2] *= kept[0];
+      out[3] *= kept[1];
+      multiply(out, __byte_perm(v[0][j], v[1][j], 0x5410), __byte_perm(v[0][j], v[1][j], 0x7632),
+               __byte_perm(v[2][j], v[3][j], 0x5410), __byte_perm(v[2][j], v[3][j], 0x7632), first_half, second_half);
+    }
+  }
+}
+
+// Fewer entries than this are not worth a block of their own: what a part costs to merge is more than what it saves.
+constexpr int kLeastEntries = 4;
+
+struct Parts {
+  int32_t used, entries;  // of each, the last may have fewer
+};
+__device__ inline Parts divide(int32_t entries, int32_t blocks) {
+  const int32_t each = max(kLeastEntries, (entries + blocks - 1) / blocks);
+  return {max(1, (entries + each - 1) / each), each};
+}
+
+template <int D>
+struct Merge {
+  float out[kMostWarps][kMaxGroup][D];
+  float2 state[kMostWarps][kMaxGroup];
+  float factor[kMostWarps][kMaxGroup];
+  float2 all[kMaxGroup];
+  bool last;
+};
+
+__device__ inline float rescale(float of_part, float of_all) { return of_part == minus_infinity() ? 0.0f : exp2_fast(of_part - of_all); }
+
+template <int D, bool kMass>
+__global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages args) {
+  extern __shared__ __align__(16) unsigned char shared[];
+  Merge<D>& merge = *reinterpret_cast<Merge<D>*>(shared);
+  wait_for_former();
+  let_next_start();
+  const int thread = static_cast<int>(threadIdx.x);
+  const int lane = thread % kWarp;
+  const int warp = thread / kWarp;
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  const int r = lane / 4;
+  const int c = lane % 4;
+  const int32_t list = static_cast<int32_t>(blockIdx.y);
+  const int heads = args.heads / args.lists;
+  const int64_t g = static_cast<int64_t>(list) * args.kv.kv_heads / args.lists;
+  const int32_t entries = args.chosen != nullptr ? args.chosen_count[list] : args.state->pages;
+  const Parts parts = divide(entries, static_cast<int32_t>(gridDim.x));
+  const int32_t part = static_cast<int32_t>(blockIdx.x);
+  if (part >= parts.used) return;
+  const int32_t begin = part * parts.entries;
+  const int32_t end = min(entries, begin + parts.entries);
+
+  unsigned char* const fifo = shared + warp * kStages * Page<D>::kBytes + lane * 16;
+  const __half* const pages = args.kv.pages + g * args.kv.slots * 2 * kPageTokens * D;
+  const ChosenPage* const chosen = args.chosen != nullptr ? args.chosen + list * args.chosen_stride : nullptr;
+  // Slots and counts of the warp's next 32 entries, one a lane.
+  int32_t slots = 0, counts = 0;
+  const auto look_up = [&](int32_t k) {  // k: the warp's k-th entry, a multiple of 32
+    const int32_t i = begin + warp + (k + lane) * warps;
+    if (i >= end) return;
+    if (chosen != nullptr) {
+      const ChosenPage page = chosen[i];
+      slots = page.slot;
+      counts = page.count;
+    } else {
+      slots = args.list.slot[i];
+      counts = args.list.count[i];
+    }
+  };
+  const int32_t mine = max(0, (end - begin - warp + warps - 1) / warps);
+  look_up(0);
+  int32_t count_of[kStages];
+#pragma unroll
+  for (int s = 0; s < kStages - 1; ++s) {
+    const int64_t slot = __shfl_sync(~0u, slots, s);
+    count_of[s] = __shfl_sync(~0u, counts, s);
+    if (s < mine) fetch_page<D>(fifo + s * Page<D>::kBytes, pages + slot * 2 * kPageTokens * D, r, c);
+    close_copies();
+  }
+  const Query<D> query = load_query<D>(args.q + (static_cast<int64_t>(list) * heads + r) * D, r < heads, args.scale * kLog2E);
+  Running<D> run;
+  for (int32_t k = 0; k < mine; k += kStages) {
+#pragma unroll
+    for (int s = 0; s < kStages; ++s) {
+      if (k + s < mine) {
+        constexpr int kAhead = kStages - 1;
+        const int32_t ahead = k + s + kAhead;
+        if (ahead % kWarp == 0) look_up(ahead);
+        const int64_t slot = __shfl_sync(~0u, slots, ahead % kWarp);
+        count_of[(s + kAhead) % kStages] = __shfl_sync(~0u, counts, ahead % kWarp);
+        if (ahead < mine)
+          fetch_page<D>(fifo + (s + kAhead) % kStages * Page<D>::kBytes, pages + slot * 2 * kPageTokens * D, r, c);
+        close_copies();
+        wait_copies<kAhead>();
+        const int64_t i = begin + warp + static_cast<int64_t>(k + s) * warps;
+        float* const weight = kMass ? args.page_weight + (list * args.chosen_stride + i) * heads : nullptr;
+        attend_page<D, kMass>(fifo + s * Page<D>::kBytes, count_of[s], query, run, r, c, heads, weight);
+      }
+    }
+  }
+  wait_copies<0>();
+  __syncthreads();  // the pages' place is taken by what is merged
+
+  // Warps.
+#pragma unroll
+  for (int j = 0; j < 2; ++j) {
+    const float sum = sum_of_quad_rows(run.sum[j]);
+    if (r == 0) merge.state[warp][2 * c + j] = {run.largest[j], sum};
+#pragma unroll
+    for (int w = 0; w < Page<D>::kChunks; ++w)
+#pragma unroll
+      for (int x = 0; x < 4; ++x)
+        *reinterpret_cast<float2*>(&merge.out[warp][2 * c + j][64 * w + 8 * r + 2 * x]) = {run.out[w][x][j], run.out[w][x][j + 2]};
+  }
+  __syncthreads();
+  const int active = min(warps, end - begin);
+  if (thread < heads) {
+    float largest = minus_infinity();
+    for (int w = 0; w < active; ++w) largest = fmaxf(largest, merge.state[w][thread].x);
+    float sum = 0;
+    for (int w = 0; w < active; ++w) {
+      const float factor = rescale(merge.state[w][thread].x, largest);
+      merge.factor[w][thread] = factor;
+      sum += merge.state[w][thread].y * factor;
+    }
+    merge.all[thread] = {largest, sum};
+    args.state_of_part[(static_cast<int64_t>(list) * gridDim.x + part) * heads + thread] = {largest, sum};
+  }
+  __syncthreads();
+  float* const partial = args.partial + (static_cast<int64_t>(list) * gridDim.x + part) * heads * D;
+  for (int x = thread; x < heads * D; x += static_cast<int>(blockDim.x)) {
+    const int h = x / D;
+    float sum = 0;
+    for (int w = 0; w < active; ++w) sum += merge.factor[w][h] * merge.out[w][h][x % D];
+    partial[x] = sum;
+  }
+
+  // Blocks: who comes last has everybody's.
+  __threadfence();
+  __syncthreads();
+  if (thread == 0) merge.last = atomicAdd(&args.arrivals[list], 1u) + 1 == static_cast<uint32_t>(parts.used);
+  __syncthreads();
+  if (!merge.last) return;
+  __threadfence();
+  const float2* const states = args.state_of_part + static_cast<int64_t>(list) * gridDim.x * heads;
+  if (warp < heads) {
+    float largest = minus_infinity();
+    for (int p = lane; p < parts.used; p += kWarp) largest = fmaxf(largest, __ldcg(&states[p * heads + warp].x));
+    for (int step = 16; step > 0; step /= 2) largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, step));
+    float sum = 0;
+    for (int p = lane; p < parts.used; p += kWarp) {
+      const float2 state = __ldcg(&states[p * heads + warp]);
+      sum += state.y * rescale(state.x, largest);
+    }
+    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+    if (lane == 0) merge.all[warp] = {largest, sum};
+  }
+  __syncthreads();
+  for (int x = thread; x < heads * D; x += static_cast<int>(blockDim.x)) {
+    const int h = x / D;
+    const float* const column = args.partial + static_cast<int64_t>(list) * gridDim.x * heads * D + x;
+    const float2 all = merge.all[h];
+    float sum = 0;
+#pragma unroll 8
+    for (int p = 0; p < parts.used; ++p)
+      sum += rescale(__ldcg(&states[p * heads + h].x), all.x) * __ldcg(&column[static_cast<int64_t>(p) * heads * D]);
+    args.out[static_cast<int64_t>(list) * heads * D + x] = all.y == 0 ? 0.0f : sum / all.y;
+  }
+  if (thread == 0) {
+    args.arrivals[list] = 0;
+    if (args.counters != nullptr)
+      atomicAdd(reinterpret_cast<unsigned long long*>(args.counters + 1), static_cast<unsigned long long>(entries));
+  }
+  if (kMass) {
+    for (int32_t i = thread; i < entries; i += static_cast<int32_t>(blockDim.x)) {
+      float mass = 0;
+      for (int h = 0; h < heads; ++h)
+        if (merge.all[h].y > 0)
+          mass += exp2_fast(__ldcg(&args.page_weight[(list * args.chosen_stride + i) * heads + h]) - merge.all[h].x) / merge.all[h].y;
+      atomicAdd(&args.page_mass[chosen != nullptr ? chosen[i].index : i], mass);
+    }
+  }
+}
+
+template <int D>
+void launch_attend(const AttendPages& args, cudaStream_t stream) {
+  const DeviceLimits limits = device_limits();
+  constexpr int kWarpBytes = kStages * Page<D>::kBytes;
+  const int warps = std::min(kMostWarps, limits.shared_bytes / kWarpBytes);
+  const size_t shared = std::max(static_cast<size_t>(warps) * kWarpBytes, sizeof(Merge<D>));
+  const dim3 grid(static_cast<unsigned>(attend_parts(args.lists)), static_cast<unsigned>(args.lists));
+  launch<AttendPages>(args.page_mass != nullptr ? attend_kernel<D, true> : attend_kernel<D, false>, grid, warps * kWarp,
+                      shared, 1, limits, args, stream, "attend");
+}
+
+}  // namespace
+
+int32_t attend_parts(int32_t lists) { return std::max(1, device_limits().multiprocessors / lists); }
+
+void attend_pages(const AttendPages& args, cudaStream_t stream) {
+  check_kv(args.kv, "attend");
+  if (args.lists <= 0 || args.heads % args.lists != 0 || args.heads / args.lists > kMaxGroup)
+    throw Error("unsupported-model", "the CUDA backend runs up to 8 query heads for each KV head", "attend");
+  if (args.kv.head_size == 64)
+    launch_attend<64>(args, stream);
+  else
+    launch_attend<128>(args, stream);
+}
+
+}  // namespace quire::cuda

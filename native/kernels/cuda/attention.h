@@ -1,0 +1,136 @@
+// attention.h — the table of contents of attention on CUDA: append, summarise, score, select, attend, and attention of a chunk.
+//
+// Letters as in ops.h. All pointers are device memory. A page of a KV head is its keys [P, D], then its values [P, D], both
+// token-major, f16; a summary is [2, D] f16 a page, pages in slot order: [G, slots, 2, D] (the CPU's pages look otherwise inside).
+// Every launcher checks the limits that its file states, launches on the stream, checks the launch; none waits or allocates.
+// Limits of all: D is 64 or 128, H/G ≤ 8, compute capability ≥ 8.0. What each op means: kernels/cpu/plain_*.cpp.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "native/kernels/cuda/device.h"
+#include "native/kernels/ops.h"
+
+namespace quire::cuda {
+
+constexpr int kMaxGroup = 8;  // query heads of a KV head: the N of one tensor-core tile
+
+// append.cu: one token's K and V to the page that `state` names; when it fills the page, the page's summary too.
+void append_step(const float* k, const float* v, const DeviceKv& kv, Summary summary, const StepState* state,
+                 cudaStream_t stream);
+// append.cu: T tokens, token t at k + t·stride. slots, places [T].
+void append_chunk(const float* k, const float* v, int64_t stride, const int32_t* slots, const int32_t* places,
+                  int64_t tokens, const DeviceKv& kv, cudaStream_t stream);
+// summarise.cu: summaries of n pages, of their first counts[i] tokens. slots, counts [n].
+void summarise(Summary summary, const int32_t* slots, const int32_t* counts, int64_t n, const DeviceKv& kv,
+               cudaStream_t stream);
+
+// How pages are chosen. budget_pages 0: dense, all pages of the list.
+struct PageSelection {
+  Summary summary = Summary::kMeanSpread;
+  float spread_factor = 1.0f;
+  Vote vote = Vote::kSoftmax;
+  int32_t budget_pages = 0;
+  int32_t sink_pages = 1;
+  int32_t recent_pages = 4;
+};
+
+// A chosen page: where it stands in the list, and what attend needs of it.
+struct alignas(16) ChosenPage {
+  int32_t index, slot, count, unused;
+};
+
+// score.cu. Blocks go over the pages of one KV head each; score_blocks() of them, a number of the device's, not of the list's.
+struct ScorePages {
+  PageSelection selection;
+  const float* q = nullptr;  // [H, D]
+  int32_t heads = 0;
+  DeviceKv kv;
+  DeviceList list;
+  const StepState* state = nullptr;  // n = state->pages
+  float* scores = nullptr;           // [H, stride]
+  int64_t stride = 0;                // ≥ n
+  float2* partial = nullptr;         // [H, score_blocks]: maximum and sum of e^((s - maximum)/√D) over a block's pages
+};
+int32_t score_blocks(int32_t kv_heads);
+void score_pages(const ScorePages& args, cudaStream_t stream);
+
+// select.cu. A list per KV head (kSoftmax, kMax) or per query head (kPerHead).
+struct SelectPages {
+  PageSelection selection;
+  int32_t heads = 0;
+  int32_t kv_heads = 0;
+  int32_t head_size = 0;
+  DeviceList list;
+  const StepState* state = nullptr;
+  int64_t max_pages = 0;  // n ≤ max_pages; chooses how many blocks share a list
+  const float* scores = nullptr;
+  int64_t stride = 0;
+  const float2* partial = nullptr;
+  int32_t partial_blocks = 0;
+  float* votes = nullptr;          // [lists, stride]: scratch
+  ChosenPage* chosen = nullptr;    // [lists, budget_pages], ascending by index
+  int32_t* chosen_count = nullptr; // [lists]
+  int64_t* counters = nullptr;     // or null: [0] += n, per list
+};
+void select_pages(const SelectPages& args, cudaStream_t stream);
+
+// attend.cu. Over `chosen` where it is not null, else over the whole list (one list, shared).
+struct AttendPages {
+  const float* q = nullptr;  // [H, D]
+  float* out = nullptr;      // [H, D]
+  int32_t heads = 0;
+  float scale = 0;
+  DeviceKv kv;
+  DeviceList list;
+  const StepState* state = nullptr;
+  int32_t lists = 0;  // G, or H for lists per query head
+  const ChosenPage* chosen = nullptr;
+  const int32_t* chosen_count = nullptr;
+  int64_t chosen_stride = 0;
+  float* page_mass = nullptr;   // or null: [n] += attention probability of each page, of all heads
+  int64_t* counters = nullptr;  // or null: [1] += pages attended to, per list
+  float* partial = nullptr;     // [lists, attend_parts, H/lists, D]
+  float2* state_of_part = nullptr;    // [lists, attend_parts, H/lists]
+  float* page_weight = nullptr;  // [lists, pages, H/lists], only with page_mass: log2 of a page's sum of exponentials
+  uint32_t* arrivals = nullptr;  // [lists], zero at first; the kernel leaves it zero
+};
+int32_t attend_parts(int32_t lists);
+void attend_pages(const AttendPages& args, cudaStream_t stream);
+
+// attention_step.cu: score → select → attend for one token of one layer, or attend alone where nothing is to be chosen.
+struct AttentionStep {
+  const float* q = nullptr;  // [H, D] after RoPE
+  float* out = nullptr;      // [H, D]
+  int32_t heads = 0;
+  float scale = 0;  // of q·k, 1/√D
+  DeviceKv kv;
+  DeviceList list;  // the count of its last page holds this step's token
+  const StepState* state = nullptr;
+  int64_t max_pages = 0;  // the step's list has at most so many pages: a graph's bucket
+  PageSelection selection;
+  float* page_mass = nullptr;
+  int64_t* counters = nullptr;  // or null: [0] += pages scored, [1] += pages attended to
+  void* workspace = nullptr;    // attention_step_workspace() bytes, zeroed once; calls on one stream may share it
+};
+int64_t attention_step_workspace(const AttentionStep& args);
+void attention_step(const AttentionStep& args, cudaStream_t stream);
+
+// prefill_attention.cu: exact attention of T query tokens over one list. A row's bits do not depend on the other rows.
+struct PrefillAttention {
+  const float* q = nullptr;  // token t at q + t·stride, [H, D]
+  int64_t stride = 0;
+  float* out = nullptr;       // [T, H, D] or null
+  __half* out_half = nullptr; // [T, H, D] or null
+  int64_t tokens = 0;         // T
+  int32_t heads = 0;
+  float scale = 0;
+  DeviceKv kv;
+  DeviceList list;
+  const Visible* visible = nullptr;  // [T] on the device
+};
+void prefill_attention(const PrefillAttention& args, cudaStream_t stream);
+
+}  // namespace quire::cuda

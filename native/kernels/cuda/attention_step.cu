@@ -1,0 +1,125 @@
+// attention_step.cu — attention of one token in one layer: score → select → attend, or attend alone where all pages are taken.
+//
+// This is the one way from a query to its output: what a benchmark times is what an answer uses. The workspace is divided here:
+//   arrivals [256 bytes, zero], partial and state of attend's parts, page weights, and, where pages are chosen, scores, votes,
+//   score's partials, chosen pages and their counts.
+// A list that cannot outgrow the page budget (max_pages ≤ budget) skips score and select. A longer bucket runs all three; as
+// long as n ≤ budget select hands on the whole list, and attend gives the bits of dense.
+#include <algorithm>
+
+#include "native/kernels/cuda/attention.h"
+
+namespace quire::cuda {
+namespace {
+
+constexpr int64_t kAlign = 256;
+
+bool selects(const AttentionStep& args) {
+  return args.selection.budget_pages > 0 && args.max_pages > args.selection.budget_pages;
+}
+
+int32_t list_count(const AttentionStep& args) {
+  return selects(args) && args.selection.vote == Vote::kPerHead ? args.heads : args.kv.kv_heads;
+}
+
+// Hands out aligned pieces of the workspace, or only counts them where there is none.
+class Pieces {
+ public:
+  explicit Pieces(void* base) : base_(static_cast<unsigned char*>(base)) {}
+  template <typename T>
+  T* take(int64_t count) {
+    T* const piece = base_ != nullptr ? reinterpret_cast<T*>(base_ + used_) : nullptr;
+    used_ += (count * static_cast<int64_t>(sizeof(T)) + kAlign - 1) / kAlign * kAlign;
+    return piece;
+  }
+  int64_t used() const { return used_; }
+
+ private:
+  unsigned char* base_;
+  int64_t used_ = 0;
+};
+
+struct Plan {
+  ScorePages score;
+  SelectPages select;
+  AttendPages attend;
+  int64_t bytes = 0;
+};
+
+Plan plan(const AttentionStep& args) {
+  Plan plan;
+  const int32_t lists = list_count(args);
+  const int32_t per_list = args.heads / lists;
+  const int64_t parts = attend_parts(lists);
+  Pieces pieces(args.workspace);
+  AttendPages& attend = plan.attend;
+  attend.arrivals = pieces.take<uint32_t>(std::max<int64_t>(kAlign / 4, lists));
+  attend.q = args.q;
+  attend.out = args.out;
+  attend.heads = args.heads;
+  attend.scale = args.scale;
+  attend.kv = args.kv;
+  attend.list = args.list;
+  attend.state = args.state;
+  attend.lists = lists;
+  attend.page_mass = args.page_mass;
+  attend.counters = args.counters;
+  attend.partial = pieces.take<float>(lists * parts * per_list * args.kv.head_size);
+  attend.state_of_part = pieces.take<float2>(lists * parts * per_list);
+  attend.chosen_stride = selects(args) ? args.selection.budget_pages : args.max_pages;
+  attend.page_weight = args.page_mass != nullptr ? pieces.take<float>(args.heads * attend.chosen_stride) : nullptr;
+  if (selects(args)) {
+    ScorePages& score = plan.score;
+    score.selection = args.selection;
+    score.q = args.q;
+    score.heads = args.heads;
+    score.kv = args.kv;
+    score.list = args.list;
+    score.state = args.state;
+    score.stride = (args.max_pages + 31) / 32 * 32;
+    score.scores = pieces.take<float>(args.heads * score.stride);
+    const int32_t blocks = score_blocks(args.kv.kv_heads);
+    score.partial = pieces.take<float2>(static_cast<int64_t>(args.heads) * blocks);
+    SelectPages& select = plan.select;
+    select.selection = args.selection;
+    select.heads = args.heads;
+    select.kv_heads = args.kv.kv_heads;
+    select.head_size = args.kv.head_size;
+    select.list = args.list;
+    select.state = args.state;
+    select.max_pages = args.max_pages;
+    select.scores = score.scores;
+    select.stride = score.stride;
+    select.partial = score.partial;
+    select.partial_blocks = blocks;
+    select.votes = pieces.take<float>(lists * score.stride);
+    select.chosen = pieces.take<ChosenPage>(static_cast<int64_t>(lists) * args.selection.budget_pages);
+    select.chosen_count = pieces.take<int32_t>(lists);
+    select.counters = args.counters;
+    attend.chosen = select.chosen;
+    attend.chosen_count = select.chosen_count;
+  }
+  plan.bytes = pieces.used();
+  return plan;
+}
+
+}  // namespace
+
+int64_t attention_step_workspace(const AttentionStep& args) {
+  AttentionStep counted = args;
+  counted.workspace = nullptr;
+  return plan(counted).bytes;
+}
+
+void attention_step(const AttentionStep& args, cudaStream_t stream) {
+  if (args.heads <= 0 || args.kv.kv_heads <= 0 || args.heads % args.kv.kv_heads != 0 || args.heads > 512)
+    throw Error("unsupported-model", "the query heads are not a multiple of the KV heads", "attention_step");
+  const Plan plan = quire::cuda::plan(args);
+  if (selects(args)) {
+    score_pages(plan.score, stream);
+    select_pages(plan.select, stream);
+  }
+  attend_pages(plan.attend, stream);
+}
+
+}  // namespace quire::cuda

@@ -1,0 +1,198 @@
+// score.cu — how much each page of the list may matter to a query token, from its summary alone.
+//
+//   mean/spread  s[h,i] = Σ_d q[h,d]·mean[i,d] + c·|q[h,d]|·spread[i,d]
+//   min/max      s[h,i] = Σ_d max(q[h,d]·min[i,d], q[h,d]·max[i,d]) = Σ_d min(q[h,d], 0)·min[i,d] + max(q[h,d], 0)·max[i,d]
+//
+// Both are the product of a summary, read as one row of 2·D channels, with a vector made of the query once. So 16 pages ×
+// 2·D channels × the group's query heads is a matrix product, and the tensor cores do it while memory is being read.
+//
+// q          [H, D]               f32  one token, after RoPE; |q| < 65504
+// summaries  [G, slots, 2, D]     f16  slots in the list's order are list.slot[i]
+// scores     [H, stride]          f32  out, the list's order; what forced pages get means nothing
+// partial    [H, blocks] (m, z)   f32  out: maximum of a block's pages and Σ e^((s − m)/√D), forced pages left out, for select
+//
+// Grid (blocks, G): each block walks over the pages of one KV head, a warp takes 16 at a time. A lane copies the bytes that
+// it will multiply itself (8 channels of its two rows) into shared memory, three tiles ahead, and no barrier is needed.
+// Reads n·G·4·D bytes once for all heads of a group: bandwidth-bound (docs/cuda-attention.md).
+// The vector is split into two halves of f16 (device_tensor.cuh), so a score has about the precision of f32.
+// n ≤ budget: nothing is done, as all pages are taken. Limits: attention.h. Twin: plain_score.cpp.
+// Method: Quest, arXiv:2406.10774; mean and spread: DESIGN.
+#include <algorithm>
+
+#include "native/kernels/cuda/attention.h"
+#include "native/kernels/cuda/device_launch.cuh"
+#include "native/kernels/cuda/device_summary.cuh"
+#include "native/kernels/cuda/device_tensor.cuh"
+#include "native/kernels/cuda/device_vote.cuh"
+
+namespace quire::cuda {
+namespace {
+
+constexpr int kTilePages = 16;  // the rows of a tensor-core tile
+constexpr int kStages = 3;      // tiles on their way per warp: with 8 warps 192 KiB a multiprocessor (H100: latency × bandwidth is 20)
+constexpr int kMostWarps = 8;
+
+template <int D>
+struct Tile {
+  static constexpr int kSteps = 2 * D / 32;              // steps of 32 channels, 8 for each of a quad's lanes
+  static constexpr int kBytes = 2 * kSteps * kWarp * 16;  // two rows a lane
+};
+
+// The vector that summaries are multiplied with, the lane's columns of it: channels 32u + 8c .. + 7 of head l/4.
+template <int D>
+struct Weights {
+  SplitPair pair[Tile<D>::kSteps][4];
+};
+
+template <int D>
+__device__ Weights<D> make_weights(const ScorePages& args, int64_t head, bool present) {
+  Weights<D> weights;
+  const int c = static_cast<int>(threadIdx.x) % 4;
+#pragma unroll
+  for (int u = 0; u < Tile<D>::kSteps; ++u) {
+    const bool second = u >= Tile<D>::kSteps / 2;
+    const int channel = 32 * (u % (Tile<D>::kSteps / 2)) + 8 * c;
+    float w[8];
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      const float q = present ? args.q[head * D + channel + j] : 0.0f;
+      if (args.selection.summary == Summary::kMeanSpread)
+        w[j] = second ? args.selection.spread_factor * fabsf(q) : q;
+      else
+        w[j] = second ? fmaxf(q, 0.0f) : fminf(q, 0.0f);
+    }
+#pragma unroll
+    for (int j = 0; j < 4; ++j) weights.pair[u][j] = split(w[2 * j], w[2 * j + 1]);
+  }
+  return weights;
+}
+
+template <int D>
+__global__ void __launch_bounds__(kMostWarps* kWarp) score_kernel(ScorePages args) {
+  extern __shared__ __align__(16) unsigned char shared[];
+  wait_for_former();
+  let_next_start();
+  const int32_t n = args.state->pages;
+  if (n <= args.selection.budget_pages) return;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  const int r = lane / 4;
+  const int c = lane % 4;
+  const int64_t g = blockIdx.y;
+  const int group = args.heads / args.kv.kv_heads;
+  const int32_t tiles = (n + kTilePages - 1) / kTilePages;
+  const int32_t stride = static_cast<int32_t>(gridDim.x) * warps;
+  const int32_t first = static_cast<int32_t>(blockIdx.x) * warps + warp;
+
+  unsigned char* const fifo = shared + warp * kStages * Tile<D>::kBytes + lane * 16;
+  const __half* const summaries = args.kv.summaries + g * args.kv.slots * 2 * D + 8 * c;
+  const auto slot_of = [&](int32_t tile, int row) {
+    return args.list.slot[min(tile * kTilePages + row, n - 1)];
+  };
+  const auto fetch = [&](int stage, int32_t slot_low, int32_t slot_high) {
+    unsigned char* const to = fifo + stage * Tile<D>::kBytes;
+    const __half* const low = summaries + static_cast<int64_t>(slot_low) * 2 * D;
+    const __half* const high = summaries + static_cast<int64_t>(slot_high) * 2 * D;
+#pragma unroll
+    for (int u = 0; u < Tile<D>::kSteps; ++u) {
+      copy16(to + (2 * u) * kWarp * 16, low + 32 * u);
+      copy16(to + (2 * u + 1) * kWarp * 16, high + 32 * u);
+    }
+  };
+
+  // Fill the pipeline first: the query's vector is made while the first tiles travel.
+#pragma unroll
+  for (int s = 0; s < kStages - 1; ++s) {
+    const int32_t tile = first + s * stride;
+    if (tile < tiles) fetch(s, slot_of(tile, r), slot_of(tile, r + 8));
+    close_copies();
+  }
+  int32_t ahead = first + (kStages - 1) * stride;
+  int32_t slot_low = ahead < tiles ? slot_of(ahead, r) : 0;
+  int32_t slot_high = ahead < tiles ? slot_of(ahead, r + 8) : 0;
+  const Weights<D> weights = make_weights<D>(args, g * group + r, r < group);
+
+  // The lane's two heads are 2c and 2c + 1; what it sees of their pages.
+  const float scale = rsqrtf(static_cast<float>(D)) * kLog2E;
+  Vote2 seen[2];
+  int stage = 0;
+  for (int32_t tile = first; tile < tiles; tile += stride) {
+    const int behind = (stage + kStages - 1) % kStages;
+    if (ahead < tiles) fetch(behind, slot_low, slot_high);
+    close_copies();
+    ahead += stride;
+    if (ahead < tiles) {
+      slot_low = slot_of(ahead, r);
+      slot_high = slot_of(ahead, r + 8);
+    }
+    wait_copies<kStages - 1>();
+    const unsigned char* const from = fifo + stage * Tile<D>::kBytes;
+    float high[4] = {}, low[4] = {};
+#pragma unroll
+    for (int u = 0; u < Tile<D>::kSteps; ++u) {
+      const uint4 a = *reinterpret_cast<const uint4*>(from + (2 * u) * kWarp * 16);
+      const uint4 b = *reinterpret_cast<const uint4*>(from + (2 * u + 1) * kWarp * 16);
+      const SplitPair(&w)[4] = weights.pair[u];
+      multiply(high, a.x, b.x, a.y, b.y, w[0].high, w[1].high);
+      multiply(low, a.x, b.x, a.y, b.y, w[0].low, w[1].low);
+      multiply(high, a.z, b.z, a.w, b.w, w[2].high, w[3].high);
+      multiply(low, a.z, b.z, a.w, b.w, w[2].low, w[3].low);
+    }
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int32_t i = tile * kTilePages + r + (j >= 2 ? 8 : 0);
+      const int head = 2 * c + j % 2;
+      const float score = high[j] + low[j];
+      if (i < n && head < group) {
+        args.scores[(g * group + head) * args.stride + i] = score;
+        if (i >= args.selection.sink_pages && i < n - args.selection.recent_pages) seen[j % 2].add(score, scale);
+      }
+    }
+    stage = (stage + 1) % kStages;
+  }
+
+  // Lanes with the same c share their heads; then warps.
+#pragma unroll
+  for (int j = 0; j < 2; ++j)
+    for (int step = 4; step < kWarp; step *= 2) {
+      const Vote2 other{__shfl_xor_sync(~0u, seen[j].largest, step), __shfl_xor_sync(~0u, seen[j].sum, step)};
+      seen[j].add(other, scale);
+    }
+  __shared__ float2 of_warp[kMostWarps][kMaxGroup];
+  if (r == 0)
+    for (int j = 0; j < 2; ++j) of_warp[warp][2 * c + j] = {seen[j].largest, seen[j].sum};
+  __syncthreads();
+  const int head = static_cast<int>(threadIdx.x);
+  if (head < group) {
+    Vote2 all;
+    for (int w = 0; w < warps; ++w) all.add(Vote2(of_warp[w][head].x, of_warp[w][head].y), scale);
+    args.partial[(g * group + head) * gridDim.x + blockIdx.x] = {all.largest, all.sum};
+  }
+}
+
+template <int D>
+void launch_score(const ScorePages& args, cudaStream_t stream) {
+  const DeviceLimits limits = device_limits();
+  constexpr int kWarpBytes = kStages * Tile<D>::kBytes;
+  const int warps = std::min(kMostWarps, (limits.shared_bytes - 1024) / kWarpBytes);
+  const dim3 grid(static_cast<unsigned>(score_blocks(args.kv.kv_heads)), static_cast<unsigned>(args.kv.kv_heads));
+  launch<ScorePages>(score_kernel<D>, grid, warps * kWarp, static_cast<size_t>(warps) * kWarpBytes, 1, limits, args,
+                     stream, "score");
+}
+
+}  // namespace
+
+int32_t score_blocks(int32_t kv_heads) { return std::max(1, device_limits().multiprocessors / kv_heads); }
+
+void score_pages(const ScorePages& args, cudaStream_t stream) {
+  check_kv(args.kv, "score");
+  if (args.heads % args.kv.kv_heads != 0 || args.heads / args.kv.kv_heads > kMaxGroup)
+    throw Error("unsupported-model", "the CUDA backend runs up to 8 query heads for each KV head", "score");
+  if (args.kv.head_size == 64)
+    launch_score<64>(args, stream);
+  else
+    launch_score<128>(args, stream);
+}
+
+}  // namespace quire::cuda

@@ -29,10 +29,10 @@ const bodies = {
 };
 
 /** The panel's bundle, in memory: name → bytes. */
-async function bundlePanel() {
+async function bundlePanel(sourcemap) {
   const { build } = createRequire(join(root, "package.json"))("esbuild");
   const options = builds.find(({ entryPoints }) => entryPoints.some((entry) => entry.out === "panel"));
-  const { outputFiles } = await build({ ...options, sourcemap: "inline", legalComments: "none", write: false });
+  const { outputFiles } = await build({ ...options, sourcemap, legalComments: "none", write: false });
   return new Map(outputFiles.map((file) => [basename(file.path), file.contents]));
 }
 
@@ -74,14 +74,15 @@ function panelPage(query) {
 
 /** Serves until closed. Resolves with the address and close(). `fresh`: bundle anew for each page. */
 export async function servePanel({ port = 0, fresh = false } = {}) {
-  let bundle = await bundlePanel();
+  const maps = fresh ? "inline" : false;
+  let bundle = await bundlePanel(maps);
   const answer = async (url) => {
     const { pathname, searchParams } = new URL(url, "http://127.0.0.1");
     if (pathname === "/") return [readFileSync(join(page, "controls.html")), ".html"];
     if (pathname === "/choices")
       return [JSON.stringify({ themes: Object.keys(bodies), recordings: recordings() }), ".json"];
     if (pathname === "/panel") {
-      if (fresh) bundle = await bundlePanel();
+      if (fresh) bundle = await bundlePanel(maps);
       return [panelPage(searchParams), ".html"];
     }
     const made = bundle.get(pathname.slice(1));

@@ -42,8 +42,9 @@ export class BlockSplitter {
   private finishOne(): boolean {
     const tail = this.text.slice(this.done, this.done + longestBlock);
     const isCut = tail.length === longestBlock;
-    // An unfinished line may still become anything: "#" is a heading, "#a" is not.
-    const lines = tail.slice(0, tail.lastIndexOf("\n") + 1);
+    // An unfinished line may still become anything: "#" is a heading, "#a" is not. One that is cut has become what it is.
+    const end = tail.lastIndexOf("\n") + 1;
+    const lines = isCut && end > 0 ? tail : tail.slice(0, end);
     const starts = lines === "" ? [] : this.findStarts(lines);
     const last = starts[starts.length - 1];
     if (last !== undefined && starts.length > 1) {

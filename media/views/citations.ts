@@ -23,7 +23,7 @@ export function citationsView(
   const unfound = citations.filter((citation) => !citation.verified);
   const row = (citation: PanelCitation) => citationRow(turn, citation, open);
   const rest = verified.slice(mostSeen);
-  return html`<section class="citations" aria-label="Citations">
+  return html`<div class="citations">
     ${verified.length === 0 ? nothing : html`<h3>Citations</h3>`}
     <ul class="rows">
       ${verified.slice(0, mostSeen).map(row)}
@@ -39,7 +39,7 @@ export function citationsView(
           </details>`
     }
     ${unfound.length === 0 ? nothing : unfoundView(unfound, open)}
-  </section>`;
+  </div>`;
 }
 
 /** The id of a citation's row, where an unclear marker leads to. */

@@ -13,8 +13,8 @@ export class HeaderView extends LightElement {
   static override properties = { shown: { attribute: false }, send: { attribute: false } };
   declare shown: Shown;
   declare send: (message: ToHost) => void;
-  /** Which of the buttons the tab key comes to. */
-  private stop = 0;
+  /** The button that was focused last: the tab key comes back to it. */
+  private last: HTMLButtonElement | undefined;
 
   protected override render(): TemplateResult {
     const { shown, send } = this;
@@ -48,15 +48,12 @@ export class HeaderView extends LightElement {
 
   private roam(): void {
     const buttons = this.buttons;
-    if (buttons[this.stop]?.disabled !== false) this.stop = buttons.findIndex((button) => !button.disabled);
-    buttons.forEach((button, at) => {
-      button.tabIndex = at === this.stop ? 0 : -1;
-    });
+    const stop = this.last?.disabled === false ? this.last : buttons.find((button) => !button.disabled);
+    for (const button of buttons) button.tabIndex = button === stop ? 0 : -1;
   }
 
   private focused(event: FocusEvent): void {
-    const at = event.target instanceof HTMLButtonElement ? this.buttons.indexOf(event.target) : -1;
-    if (at >= 0) this.stop = at;
+    if (event.target instanceof HTMLButtonElement) this.last = event.target;
     this.roam();
   }
 

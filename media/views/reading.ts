@@ -25,7 +25,7 @@ export function readingView(reading: PanelReading, isRead: boolean, open: (path:
       >
     </summary>
     <div class="card-body">
-      <p>${reading.budgetReason}</p>
+      <p>Token budget: ${reading.budgetReason}</p>
       <p class="figures">${numberText(reading.usedTokens)} of ${numberText(reading.tokenBudget)} tokens of the budget are used.</p>
       ${groups.map(
         ({ title, files, tokens, paths }) => html`<details>

@@ -135,37 +135,44 @@ function stopOn(problems) {
   throw new Stop(`something that Quire needs is missing:\n${lines.join("\n")}`);
 }
 
+/** CMake and Ninja where they are here and work, and a python3 with pip that can bring them as wheels. */
+export async function findBuildTools(env = process.env) {
+  const [cmakePath, ninja] = [onPath(["cmake"], env), onPath(["ninja", "ninja-build"], env)];
+  const [cmakeVersion, ninjaVersion, python] = await Promise.all([
+    versionOf(cmakePath),
+    versionOf(ninja),
+    findPip(env),
+  ]);
+  const cmake = cmakeVersion !== undefined && compareVersions(cmakeVersion, oldestCmake) >= 0 ? cmakePath : undefined;
+  return { cmake, cmakeVersion, ninja: ninjaVersion === undefined ? undefined : ninja, python };
+}
+
 /**
  * Checks everything that a first set-up needs, at once, so that one round of installing is enough.
  * Returns { compiler, cmake, ninja, python }: full paths; cmake and ninja are undefined where they come from wheels by python.
  */
 export async function checkPrerequisites(env = process.env) {
   const problems = [];
-  const [git, compiler, cmakePath, ninja, pip] = await Promise.all([
+  const [git, compiler, { cmake, cmakeVersion, ninja, python }] = await Promise.all([
     versionOf(onPath(["git"], env)),
     findCompiler(env),
-    Promise.resolve(onPath(["cmake"], env)),
-    Promise.resolve(onPath(["ninja", "ninja-build"], env)),
-    findPip(env),
+    findBuildTools(env),
   ]);
-  const cmakeVersion = await versionOf(cmakePath);
-  const cmake = cmakeVersion !== undefined && compareVersions(cmakeVersion, oldestCmake) >= 0 ? cmakePath : undefined;
-  const ninjaWorks = (await versionOf(ninja)) !== undefined;
   if (process.platform === "win32") problems.push({ what: "Linux or macOS", tool: "compiler" });
   if (git === undefined) problems.push({ what: "git", tool: "git" });
   if (compiler.path === undefined) {
     const why = compiler.refused.length > 0 ? ` (${compiler.refused.join("; ")})` : "";
     problems.push({ what: `a C++17 compiler: g++ 9 or later, or clang++ 10 or later${why}`, tool: "compiler" });
   }
-  if (pip === undefined) {
+  if (python === undefined) {
     const instead = "or python3 with pip, from which it comes by itself";
     if (cmake === undefined)
       problems.push({
         what: `CMake ${oldestCmake} or later (found: ${cmakeVersion ?? "none"}), ${instead}`,
         tool: "cmake",
       });
-    if (!ninjaWorks) problems.push({ what: `Ninja, ${instead}`, tool: "ninja" });
+    if (ninja === undefined) problems.push({ what: `Ninja, ${instead}`, tool: "ninja" });
   }
   stopOn(problems);
-  return { compiler: compiler.path, cmake, ninja: ninjaWorks ? ninja : undefined, python: pip };
+  return { compiler: compiler.path, cmake, ninja, python };
 }

@@ -4,8 +4,7 @@
 //   npm run package -- --target <name>   package/quire-<version>-<target>.vsix, the addon compiled by Zig; all: every target
 // Which files go in is .vscodeignore's to say: they are copied to a folder of their own, with the target's addon and ripgrep in
 // place of ours, and packed there. A file that is needed and missing, or present and not one of ours, fails the packing.
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { entries } from "./bundle.mjs";
 import { crossAddon } from "./cross-addon.mjs";
@@ -46,16 +45,27 @@ function installedManifest(text) {
 export const withoutCheckoutLinks = (text) =>
   text.replace(/^!\[[^\]]*\]\((?!https?:)[^)]*\)\n?/gm, "").replace(/!?\[([^\]]*)\]\((?!https?:|#)[^)]*\)/g, "$1");
 
+/** The paths below `folder` that a pattern names; a `*` stands for any part of one name. */
+function matching(folder, [head, ...rest], before = "") {
+  const name = new RegExp(`^${head.replaceAll(".", "\\.").replaceAll("*", ".*")}$`);
+  return readdirSync(join(folder, before), { withFileTypes: true }).flatMap((entry) => {
+    const path = before + entry.name;
+    if (!name.test(entry.name)) return [];
+    if (rest.length > 0) return entry.isDirectory() ? matching(folder, rest, `${path}/`) : [];
+    return entry.isFile() ? [path] : [];
+  });
+}
+
 /** The paths that .vscodeignore lets in, less ripgrep, which comes per target. */
-async function allowedFiles() {
-  const { listFiles, PackageManager } = createRequire(import.meta.url)("@vscode/vsce");
-  const files = await listFiles({ cwd: root, packageManager: PackageManager.None });
-  return files.map((path) => path.replaceAll("\\", "/")).filter((path) => !path.includes("/ripgrep-"));
+function allowedFiles() {
+  const lines = readFileSync(join(root, ".vscodeignore"), "utf8").split("\n");
+  const patterns = lines.filter((line) => line.startsWith("!")).map((line) => line.slice(1).split("/"));
+  return patterns.flatMap((pattern) => matching(root, pattern)).filter((path) => !path.includes("/ripgrep-"));
 }
 
 /** The files of a package for `target`: path in the extension → file to copy, or { text }. */
 async function contents(target, addonFile) {
-  const files = new Map((await allowedFiles()).map((path) => [path, join(root, path)]));
+  const files = new Map(allowedFiles().map((path) => [path, join(root, path)]));
   files.set(addonPath, addonFile);
   const name = `@vscode/ripgrep-${target}`;
   const own = join(nodeModules, name);

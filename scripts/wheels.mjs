@@ -1,4 +1,4 @@
-// wheels.mjs — tools from pinned Python wheels: CMake, Ninja, clang-format. Installed into the cache folder, one folder per
+// wheels.mjs — tools from pinned Python wheels: CMake, Ninja, clang-format, Zig. Installed into the cache folder, one folder per
 // version, never into the checkout or the user's Python.
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -6,6 +6,7 @@ import { cacheFolder } from "./layout.mjs";
 import { run, Stop, step } from "./steps.mjs";
 
 const wheels = {
+  ziglang: { version: "0.17.1", places: ["ziglang/zig", "ziglang/zig.exe"] },
   cmake: { version: "4.4.4", places: ["cmake/data/bin/cmake"] },
   ninja: { version: "1.13.2", places: ["bin/ninja", "ninja/data/bin/ninja"] },
   "clang-format": { version: "23.1.3", places: ["clang_format/data/bin/clang-format"] },

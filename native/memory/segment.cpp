@@ -1,16 +1,12 @@
 // segment.cpp — see segment.h; the layout is docs/memory-format.md.
 #include "native/memory/segment.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
 #include "native/core/checked.h"
 #include "native/core/crc32c.h"
+#include "native/core/file.h"
 
 namespace quire {
 namespace {
@@ -122,70 +118,6 @@ void throw_if_cancelled(const std::atomic<bool>& cancel) {
   if (cancel.load(std::memory_order_relaxed)) throw Error("cancelled", "the engine was asked to stop");
 }
 
-[[noreturn]] void throw_disk(int error, const std::string& file) {
-  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  throw Error(full ? "disk-full" : "internal", std::string("the file cannot be written: ") + std::strerror(error),
-              file);
-}
-
-// An open file, closed at the end.
-class File {
- public:
-  File(const std::string& path, int flags) : path_(path), handle_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
-  ~File() {
-    if (handle_ >= 0) ::close(handle_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  bool is_open() const { return handle_ >= 0; }
-  int handle() const { return handle_; }
-
-  void write(const void* data, int64_t bytes) {
-    const auto* next = static_cast<const char*>(data);
-    while (bytes > 0) {
-      const ssize_t done = ::write(handle_, next, static_cast<size_t>(bytes));
-      if (done < 0 && errno == EINTR) continue;
-      if (done <= 0) throw_disk(done < 0 ? errno : ENOSPC, path_);
-      next += done;
-      bytes -= done;
-    }
-  }
-  // False at the end of the file and on a failure.
-  bool read(void* data, int64_t bytes) {
-    auto* next = static_cast<char*>(data);
-    while (bytes > 0) {
-      const ssize_t done = ::pread(handle_, next, static_cast<size_t>(bytes), at_);
-      if (done < 0 && errno == EINTR) continue;
-      if (done <= 0) return false;
-      next += done;
-      at_ += done;
-      bytes -= done;
-    }
-    return true;
-  }
-  void flush() {
-    if (::fsync(handle_) != 0) throw_disk(errno, path_);
-  }
-  // A network disk may report only here that it is full.
-  void close() {
-    const int handle = handle_;
-    handle_ = -1;
-    if (::close(handle) != 0) throw_disk(errno, path_);
-  }
-
- private:
-  std::string path_;
-  int handle_;
-  off_t at_ = 0;
-};
-
-void flush_folder_of(const std::string& file) {
-  const size_t slash = file.rfind('/');
-  File folder(slash == std::string::npos ? "." : file.substr(0, slash + 1), O_RDONLY);
-  // Some systems cannot flush a folder; the rename is then only as lasting as they make it, which costs a cold read.
-  if (folder.is_open()) ::fsync(folder.handle());
-}
-
 void write_segment(File& out, const Memory& memory, int64_t index, const std::vector<int32_t>& tokens,
                    const SegmentName& name, const Header& header, const std::atomic<bool>& cancel) {
   const int64_t first = memory.documents()[static_cast<size_t>(index)].first_page;
@@ -241,39 +173,37 @@ int64_t save_segment(const Memory& memory, int64_t index, const std::vector<int3
   if (document.tokens != static_cast<int64_t>(tokens.size()))
     throw Error("bad-option", "the document has another number of tokens", "tokens");
   const Header header = header_of(memory, tokens, document.position, name);
-  const std::string temporary = file + "." + std::to_string(::getpid()) + ".tmp";
-  ::unlink(temporary.c_str());  // of an earlier process with this number
-  File out(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
-  if (!out.is_open()) throw_disk(errno, temporary);
+  const std::string temporary = file + "." + process_number() + ".tmp";
+  remove_file(temporary);  // of an earlier process with this number
+  File out = File::create(temporary);
   try {
     write_segment(out, memory, index, tokens, name, header, cancel);
     out.flush();
     out.close();
-    if (::rename(temporary.c_str(), file.c_str()) != 0) throw_disk(errno, file);
+    replace_file(temporary, file);
   } catch (...) {
-    ::unlink(temporary.c_str());
+    remove_file(temporary);
     throw;
   }
-  flush_folder_of(file);
+  flush_name_of(file);
   return header.file_bytes;
 }
 
 LoadOutcome load_segment(Memory& memory, const std::vector<int32_t>& tokens, const SegmentName& name,
                          const std::string& file, const std::atomic<bool>& cancel) {
   if (tokens.empty()) return {};
-  // Without O_NONBLOCK a FIFO of that name would wait for a writer.
-  File in(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  File in = File::open(file);
   if (!in.is_open()) return {};
   const auto refuse = [](const std::string& reason) { return LoadOutcome{LoadOutcome::kRefused, reason}; };
-  struct stat status{};
-  if (::fstat(in.handle(), &status) != 0 || !S_ISREG(status.st_mode)) return refuse("it is not a regular file");
+  const int64_t size = in.size();
+  if (size < 0) return refuse("it is not a regular file");
 
   // Nothing is sized by what the file says: the wanted header is computed, and the file must begin with it.
   const Header wanted = header_of(memory, tokens, memory.tokens(), name);
   Header found{};
   if (!in.read(&found, kHeaderBytes)) return refuse("it is cut off");
   if (std::memcmp(&found, &wanted, sizeof found) != 0) return refuse(difference(found, wanted));
-  if (status.st_size != wanted.file_bytes) return refuse("its size is wrong");
+  if (size != wanted.file_bytes) return refuse("its size is wrong");
   std::vector<int32_t> ids(tokens.size());
   if (!in.read(ids.data(), wanted.tokens * static_cast<int64_t>(sizeof(int32_t)))) return refuse("it is cut off");
   if (ids != tokens) return refuse("other token ids");

@@ -28,6 +28,7 @@ export class Explain {
       command("quire.explain", () => this.#explain()),
       command("quire.explain.reply", (reply: unknown) => this.#reply(reply)),
       command("quire.explain.stop", (thread: unknown) => this.#find(thread)?.conversation.stop()),
+      command("quire.explain.askAgain", (id: unknown) => this.#askAgain(id)),
       command("quire.explain.showInPanel", (thread: unknown) => this.#showInPanel(thread)),
       command("quire.explain.close", (thread: unknown) => this.#close(thread)),
       vscode.languages.registerCodeActionsProvider(
@@ -102,6 +103,12 @@ export class Explain {
     if (inline === undefined || text === "" || !this.#deps.canAsk()) return;
     this.#deps.talk().remember(text);
     inline.conversation.ask(text);
+  }
+
+  /** Run by a link in a comment: its argument is the id of a thread of ours, or nothing happens. */
+  #askAgain(id: unknown): void {
+    const inline = [...this.#threads].find(({ conversation }) => conversation.id === id);
+    if (inline !== undefined && this.#deps.canAsk()) inline.askAgain();
   }
 
   async #showInPanel(thread: unknown): Promise<void> {

@@ -32,6 +32,11 @@ export class InlineThread {
     return thread === this.#thread;
   }
 
+  askAgain(): void {
+    const last = this.conversation.turns.at(-1);
+    if (last !== undefined) this.conversation.askAgain(last.id);
+  }
+
   /** Ends it: what is in work is stopped, unless the panel shows it too. */
   dispose(stop: boolean): void {
     this.#listening.dispose();
@@ -44,7 +49,11 @@ export class InlineThread {
     const { turns, working } = this.conversation;
     this.#thread.comments = turns.flatMap((turn, index) => [
       ...(index === 0 ? [] : [comment("You", questionBody(turn))]),
-      comment("Quire", answerBody(turn, addressOf), turn.answer?.model),
+      comment(
+        "Quire",
+        answerBody(turn, addressOf, index === turns.length - 1 ? this.conversation.id : undefined),
+        turn.answer?.model,
+      ),
     ]);
     this.#thread.contextValue = working ? "working" : "idle";
     this.#thread.canReply = !working;

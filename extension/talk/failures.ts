@@ -58,13 +58,19 @@ const thrown = z.object({
 export function toFailure(error: unknown): PanelFailure {
   const parsed = thrown.safeParse(error);
   if (!parsed.success) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = withoutStack(error instanceof Error ? error.message : String(error));
     return { code: "internal", message, ...internal };
   }
-  const { code, message, nextStep } = parsed.data;
+  const { code, nextStep } = parsed.data;
+  const message = withoutStack(parsed.data.message);
   const known = Object.hasOwn(advice, code) ? advice[code] : undefined;
   if (known !== undefined) return { code, message, ...known };
   return { code, message, nextStep: nextStep ?? "See the log.", remedies: ["ask again", "show log"] };
+}
+
+/** An unforeseen error brings its stack along; that is for the log. */
+function withoutStack(message: string): string {
+  return message.replace(/\n\s+at .*/s, "").trim();
 }
 
 /** Tells whether it is no failure but the user's stop. */

@@ -36,7 +36,7 @@ describe("an inline comment", () => {
   it("leaves no sign of work when it has ended", () => {
     for (const state of ["done", "stopped", "failed"] as const)
       assert.doesNotMatch(answerBody(turn({ state, text: "x" }), addressOf).markdown, /…/);
-    assert.match(answerBody(turn({ state: "stopped" }), addressOf).markdown, /^\*Stopped\.\*/);
+    assert.equal(answerBody(turn({ state: "stopped" }), addressOf).markdown, "*Stopped.*");
   });
 
   it("offers a failure's next step as buttons that take no arguments", () => {
@@ -44,6 +44,15 @@ describe("an inline comment", () => {
     const body = answerBody(turn({ state: "failed", failure }), addressOf);
     assert.deepEqual(read(body.markdown).active, ["command:quire.chooseModel"]);
     assert.deepEqual(body.trusted, ["quire.chooseModel"]);
+  });
+
+  it("offers to ask again where the last answer was stopped or failed, and says which thread", () => {
+    const body = answerBody(turn({ state: "stopped" }), addressOf, "a-b");
+    const address = "command:quire.explain.askAgain?%5B%22a-b%22%5D";
+    assert.deepEqual(read(body.markdown).active, [address]);
+    assert.deepEqual(body.trusted, ["quire.explain.askAgain"]);
+    for (const state of ["working", "done"] as const)
+      assert.deepEqual(answerBody(turn({ state }), addressOf, "a-b").trusted, []);
   });
 
   it("can be nothing but text and citations, whatever answer, path, question or failure say", () => {

@@ -24,6 +24,12 @@ describe("failures in the editor", () => {
     assert.deepEqual(toFailure(undefined).remedies, ["show log", "ask again"]);
   });
 
+  it("leave the stack of an unforeseen error to the log", () => {
+    const message = "TypeError: x is not a function\n    at f (/a/b.cjs:1:2)\n    at async g";
+    assert.equal(toFailure({ code: "internal", message }).message, "TypeError: x is not a function");
+    assert.equal(toFailure(new Error(message)).message, "TypeError: x is not a function");
+  });
+
   it("are none where the user stopped", () => {
     assert.equal(isStop({ code: "cancelled", message: "Stopped." }), true);
     assert.equal(isStop(new DOMException("aborted", "AbortError")), true);

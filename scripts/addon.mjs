@@ -2,14 +2,15 @@
 //
 // cmake-js configures CMake with Node-API's headers from the package node-api-headers (native/package.json's
 // binary.napi_versions tells it so), so no headers are downloaded.
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
+import { buildTools, jobs } from "./build-tools.mjs";
+import { crossAddon } from "./cross-addon.mjs";
 import { addon, build, native, root } from "./layout.mjs";
 import { dropStamp, filesUnder, hashOf, readStamp, writeStamp } from "./stamps.mjs";
 import { run, Stop, step } from "./steps.mjs";
-import { fromWheel } from "./wheels.mjs";
+import { thisTarget } from "./targets.mjs";
 
 const stampFile = join(build, ".stamps", "addon");
 
@@ -21,17 +22,6 @@ function wanted() {
 export function addonReady() {
   return existsSync(addon) && readStamp(stampFile) === wanted();
 }
-
-/** CMake, Ninja and the compiler as full paths, from the machine or from wheels; takes what checkPrerequisites found. */
-export async function buildTools(found) {
-  const cmake = found.cmake ?? (await fromWheel("cmake", found.python));
-  const ninja = found.ninja ?? (await fromWheel("ninja", found.python));
-  const env = { ...process.env, PATH: [dirname(ninja), dirname(cmake), process.env.PATH].join(delimiter) };
-  return { cmake, ninja, compiler: found.compiler, env };
-}
-
-/** How many compilers run at once: two suffice on a small machine, and a large one keeps some cores for its user. */
-export const jobs = Math.min(8, Math.max(2, availableParallelism() - 1));
 
 /** Drops what CMake knows about compilers and tools, and keeps the objects. */
 function forgetMachine() {
@@ -51,8 +41,14 @@ function configuredWith(cmake, compiler) {
 export async function buildAddon(found) {
   const want = wanted();
   if (existsSync(addon) && readStamp(stampFile) === want) return;
-  const { cmake, compiler, ninja, env } = await buildTools(found);
   dropStamp(stampFile);
+  if (process.platform === "win32") {
+    // There is no compiler to be relied on; Zig makes what the package ships anyway.
+    mkdirSync(dirname(addon), { recursive: true });
+    copyFileSync(await crossAddon(thisTarget), addon);
+    return writeStamp(stampFile, want);
+  }
+  const { cmake, compiler, ninja, env } = await buildTools(found);
   await step("building the engine's native part", async () => {
     const cmakeJs = join(
       dirname(createRequire(join(root, "package.json")).resolve("cmake-js/package.json")),

@@ -82,7 +82,7 @@ function grammars() {
 }
 
 /** Files of packages that are read at run time: package, and which of its paths. */
-const assets = [
+const assets = () => [
   { name: "@vscode/tree-sitter-wasm", paths: ["package.json", ...grammars()] },
   { name: "web-tree-sitter", paths: ["package.json", "web-tree-sitter.wasm"] },
   { name: `@vscode/ripgrep-${process.platform}-${process.arch}`, paths: ["package.json", "bin"] },
@@ -107,8 +107,11 @@ export function bundleReady() {
   return readStamp(stampFile) === wanted();
 }
 
+/** Makes the next bundle() run. */
+export const forgetBundle = () => dropStamp(stampFile);
+
 function copyAssets(require) {
-  for (const { name, paths } of assets) {
+  for (const { name, paths } of assets()) {
     const manifest = require.resolve
       .paths(name)
       ?.map((folder) => join(folder, name))
@@ -140,7 +143,7 @@ export async function bundle() {
       throw new Stop(`esbuild failed\n${lines.join("\n")}`);
     }
     copyAssets(require);
-    const packages = [...assets.map(({ name }) => name), "@vscode/codicons", "node-addon-api"];
+    const packages = [...assets().map(({ name }) => name), "@vscode/codicons", "node-addon-api"];
     const folders = packages.map((name) => `node_modules/${name}`);
     const metafiles = results.map(({ metafile }) => metafile);
     writeFileSync(join(dist, "ThirdPartyNotices.txt"), thirdPartyNotices(metafiles, folders));

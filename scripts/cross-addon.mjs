@@ -4,7 +4,7 @@
 // build/cross/<target>. The addon is the same source as the one built here; on ARM it has the plain backend only.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { buildTools, jobs } from "./addon.mjs";
+import { buildTools, jobs } from "./build-tools.mjs";
 import { build, cacheFolder, native, nodeModules, root } from "./layout.mjs";
 import { findBuildTools } from "./prerequisites.mjs";
 import { dropStamp, filesUnder, hashOf, readStamp, writeStamp } from "./stamps.mjs";

@@ -10,7 +10,7 @@ import { copyFileSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { buildTools, jobs } from "./addon.mjs";
+import { buildTools, jobs } from "./build-tools.mjs";
 import { findNvcc } from "./cuda-toolkit.mjs";
 import { addon, build, native, root } from "./layout.mjs";
 import { checkPrerequisites } from "./prerequisites.mjs";

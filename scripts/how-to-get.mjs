@@ -34,6 +34,8 @@ const mac = {
   gtest: "brew install googletest",
 };
 
+const windows = { git: "winget install Git.Git", pip: "winget install Python.Python.3.12" };
+
 /** The system that this runs on. */
 export function thisSystem() {
   let osRelease = "";
@@ -48,7 +50,7 @@ export function thisSystem() {
 /** The command for `tool` ("git", "compiler", "cmake", "ninja", "pip", "gtest", "kerberos"), or words where no command is known. */
 export function howToGet(tool, { platform, osRelease, root } = thisSystem()) {
   if (platform === "darwin") return mac[tool] ?? `brew install ${tool}`;
-  if (platform === "win32") return "Windows is not supported yet: use WSL 2 and follow its Linux distribution";
+  if (platform === "win32") return windows[tool] ?? `install ${tool}`;
   const ids = [...osRelease.matchAll(/^ID(?:_LIKE)?="?([^"\n]*)"?$/gm)].flatMap((match) => match[1].split(" "));
   const family = families.find((candidate) => candidate.ids.some((id) => ids.some((own) => own.startsWith(id))));
   const name = family && packages[tool][family.ids[0]];

@@ -3,7 +3,7 @@
 // In: what checkPrerequisites found. Out: counts of tests passed, failed and skipped. GoogleTest comes from the machine.
 import { rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { buildTools, jobs } from "./addon.mjs";
+import { buildTools, jobs } from "./build-tools.mjs";
 import { howToGet } from "./how-to-get.mjs";
 import { native, root, testBuild } from "./layout.mjs";
 import { onPath } from "./prerequisites.mjs";

@@ -155,16 +155,18 @@ export async function checkPrerequisites(env = process.env) {
   const problems = [];
   const [git, compiler, { cmake, cmakeVersion, ninja, python }] = await Promise.all([
     versionOf(onPath(["git"], env)),
-    findCompiler(env),
+    // On Windows Zig is the compiler, and comes as a wheel.
+    process.platform === "win32" ? { path: "zig", refused: [] } : findCompiler(env),
     findBuildTools(env),
   ]);
-  if (process.platform === "win32") problems.push({ what: "Linux or macOS", tool: "compiler" });
   if (git === undefined) problems.push({ what: "git", tool: "git" });
   if (compiler.path === undefined) {
     const why = compiler.refused.length > 0 ? ` (${compiler.refused.join("; ")})` : "";
     problems.push({ what: `a C++17 compiler: g++ 9 or later, or clang++ 10 or later${why}`, tool: "compiler" });
   }
-  if (python === undefined) {
+  if (python === undefined && process.platform === "win32") {
+    problems.push({ what: "python3 with pip, from which the compiler comes", tool: "pip" });
+  } else if (python === undefined) {
     const instead = "or python3 with pip, from which it comes by itself";
     if (cmake === undefined)
       problems.push({

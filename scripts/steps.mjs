@@ -32,9 +32,9 @@ export async function step(title, work, out = process.stderr) {
  * Runs a command and returns its output (standard output and error, as they came). Throws Stop with the end of that output when
  * it does not exit with 0. `show` passes the output through as well, to the given stream.
  */
-export function run(command, args, { cwd, env, show, allowFailure = false } = {}) {
+export function run(command, args, { cwd, env, show, shell = false, allowFailure = false } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, { cwd, env, shell, stdio: ["ignore", "pipe", "pipe"] });
     const out = [];
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (data) => {

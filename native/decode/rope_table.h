@@ -21,6 +21,10 @@ class RopeTable {
   // Fills cosine and sine, [positions, head_size / 2] each. A value depends on its position alone.
   void fill(const std::vector<int64_t>& positions, std::vector<float>& cosine, std::vector<float>& sine) const;
 
+  // What a backend needs that makes its own cosines.
+  const std::vector<double>& frequencies() const { return frequencies_; }
+  double attention_factor() const { return attention_factor_; }
+
  private:
   std::vector<double> frequencies_;  // [head_size / 2], radians per position
   double attention_factor_ = 1;

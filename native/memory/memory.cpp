@@ -19,12 +19,15 @@ int64_t Memory::page_bytes(const Geometry& g) {
   return g.layers * g.kv_heads * (keys_and_values + summary) * 2;
 }
 
-Memory::Memory(const Geometry& geometry, int64_t pages, Summary summary) : geometry_(geometry), summary_(summary) {
+Memory::Memory(const Geometry& geometry, int64_t pages, Summary summary, Place place)
+    : geometry_(geometry), summary_(summary) {
   if (pages < 1 || pages > (int64_t{1} << 26)) throw Error("bad-option", "a memory has 1 to 67108864 pages", "pages");
   const int64_t slots = checked_round_up(pages, kSummaryGroup, "pages");
   const int64_t page_values = 2 * kPageTokens * geometry.head_size;
   const int64_t layer_pages = checked_mul(checked_mul(geometry.kv_heads, slots, "pages"), page_values, "pages");
   const int64_t layer_summaries = geometry.kv_heads * slots * 2 * geometry.head_size;
+  for (int64_t slot = pages - 1; slot >= 0; --slot) free_.push_back(static_cast<int32_t>(slot));
+  if (place == Place::kDevice) return;
   pages_buffer_ = AlignedBuffer(checked_mul(checked_mul(layer_pages, geometry.layers, "pages"), 2, "pages"), "pages");
   summaries_buffer_ =
       AlignedBuffer(checked_mul(checked_mul(layer_summaries, geometry.layers, "pages"), 2, "pages"), "summaries");
@@ -37,7 +40,6 @@ Memory::Memory(const Geometry& geometry, int64_t pages, Summary summary) : geome
     layer.head_size = geometry.head_size;
     layers_.push_back(layer);
   }
-  for (int64_t slot = pages - 1; slot >= 0; --slot) free_.push_back(static_cast<int32_t>(slot));
 }
 
 int64_t Memory::document_pages(int64_t index) const { return pages_for(documents_[static_cast<size_t>(index)].tokens); }

@@ -31,8 +31,10 @@ struct ChunkPlan {
 
 class Memory {
  public:
-  // pages: capacity, ≥ 1. Throws "out-of-memory", "bad-option".
-  Memory(const Geometry& geometry, int64_t pages, Summary summary);
+  // pages: capacity, ≥ 1. Throws "out-of-memory", "bad-option". Place::kDevice: only the bookkeeping is here, a device has the
+  // bytes; layer() then has no pages and digest() may not be called.
+  enum class Place { kHost, kDevice };
+  Memory(const Geometry& geometry, int64_t pages, Summary summary, Place place = Place::kHost);
 
   // Gives T tokens their places at the end. starts: ascending indices in [0, T) where a new document begins. The list grows
   // at once. Throws "memory-full" (nothing changed), "bad-option" for starts out of order or no document to continue.
@@ -55,6 +57,7 @@ class Memory {
   int64_t document_pages(int64_t index) const;
   int64_t tokens() const { return tokens_; }
   int64_t pages() const { return static_cast<int64_t>(slots_.size()); }
+  int64_t capacity() const { return pages() + free_pages(); }
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
   Summary summary() const { return summary_; }
   int64_t layers() const { return static_cast<int64_t>(layers_.size()); }

@@ -1,0 +1,60 @@
+// gpu_forward.h — the forward pass and the token loop on the device: what decode/forward.h and decode/generate.h are to the CPU.
+//
+// Weights, keys, values and lists live on the device; Memory keeps only the books. An answer's steps are CUDA graphs, one per
+// power of two of the list's length: the step reads the true length, its token and its place from device memory and makes them
+// the next one's, so that the host only starts graphs and passes tokens on. Knows nothing of Node; includes no CUDA header.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "native/decode/generate.h"
+#include "native/decode/rope_table.h"
+#include "native/memory/memory.h"
+#include "native/model/model.h"
+
+namespace quire::cuda {
+
+struct GpuModel;
+
+struct DeviceInfo {
+  std::string name;
+  int64_t memory_bytes = 0;
+  int64_t free_bytes = 0;
+  int compute = 0;  // 90 for 9.0
+};
+// The device that is used. Throws "no-device" with the reason: no driver, too old a driver, no device, too old a device.
+DeviceInfo device_info();
+
+// Weights to the device. Throws "out-of-memory", "no-device".
+std::shared_ptr<GpuModel> upload_model(const ModelWeights& weights);
+int64_t model_bytes(const GpuModel& model);
+
+class GpuForward {
+ public:
+  // memory: of Place::kDevice, and outlives this. Throws "out-of-memory" when its pages do not fit the device.
+  GpuForward(std::shared_ptr<GpuModel> model, Memory& memory, const RopeScaling& scaling);
+  ~GpuForward();
+
+  // As Forward::prefill: after a throw ("cancelled", "memory-full") the memory is as before.
+  void prefill(const std::vector<int32_t>& tokens, const std::vector<int32_t>& starts, const std::atomic<bool>& cancel,
+               std::vector<float>* logits);
+  // As quire::generate. Selection::observe and force are the CPU's alone: "bad-option".
+  GenerateResult generate(const GenerateOptions& options, const std::atomic<bool>& cancel,
+                          const std::function<void(int32_t)>& on_token);
+  // Summaries of a page from its first `count` tokens, in every layer (after truncate).
+  void summarize_page(int32_t slot, int32_t count);
+  void forget_last();
+  // Makes the memory hold `tokens` tokens of noise without computing them. For benches.
+  void fill_with_noise(int64_t tokens);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace quire::cuda

@@ -24,6 +24,8 @@ export interface Budget {
   tokens: number;
   /** For look-ups, on top of `tokens`. */
   lookUpTokens: number;
+  /** Tokens of documents, thread and answer together. */
+  contextTokens: number;
   /** YaRN factor; 1 where the trained length suffices. */
   ropeFactor: number;
   reason: string;
@@ -40,6 +42,8 @@ const questionTokens = 1024;
 export const autoReadingSeconds = 300;
 /** Of these, for the template and the notes before a question. */
 const aroundQuestion = 400;
+/** Added for a thread's earlier turns where context and memory have room. */
+const threadTokens = 8192;
 const smallest = 512;
 /** YaRN is trained to and checked up to four times the length. */
 const largestRopeFactor = 4;
@@ -74,6 +78,12 @@ export function chooseBudget(input: BudgetInput): Budget {
       perBudget,
   );
   const byContext = Math.floor((input.context - questionTokens - input.maxTokens) / perBudget);
+  const byBytes = Math.floor((input.availableBytes - input.weightBytes - overheadBytes) / input.bytesPerToken);
+  const contextTokens = (tokens: number, ropeFactor: number): number => {
+    const least = contextFor(tokens, input.maxTokens);
+    const room = Math.min(input.context * ropeFactor, byBytes);
+    return Math.max(least, Math.min(room, least + threadTokens));
+  };
   const lookUp = (tokens: number): number => {
     const most = Math.floor(tokens * lookUpShare);
     const before = input.readingSeconds(tokens);
@@ -100,7 +110,13 @@ export function chooseBudget(input: BudgetInput): Budget {
     if (tokens > byMemory) throw tooLittleMemory(tokens, byMemory);
     const ropeFactor = factor <= 1 ? 1 : Math.ceil(factor * 2) / 2;
     const stretched = ropeFactor > 1 ? `, ${ropeFactor} times the trained length (YaRN)` : "";
-    return { tokens, lookUpTokens: lookUp(tokens), ropeFactor, reason: `${tokens} tokens, as asked${stretched}` };
+    return {
+      tokens,
+      lookUpTokens: lookUp(tokens),
+      contextTokens: contextTokens(tokens, ropeFactor),
+      ropeFactor,
+      reason: `${tokens} tokens, as asked${stretched}`,
+    };
   }
 
   if (byMemory < smallest) throw tooLittleMemory(smallest, byMemory);
@@ -120,11 +136,18 @@ export function chooseBudget(input: BudgetInput): Budget {
     return {
       tokens: enough,
       lookUpTokens: lookUp(enough),
+      contextTokens: contextTokens(enough, 1),
       ropeFactor: 1,
       reason: `${enough} tokens: all there is to read`,
     };
   }
-  return { tokens, lookUpTokens: lookUp(tokens), ropeFactor: 1, reason: `${tokens} tokens, bounded by ${bound.why}` };
+  return {
+    tokens,
+    lookUpTokens: lookUp(tokens),
+    contextTokens: contextTokens(tokens, 1),
+    ropeFactor: 1,
+    reason: `${tokens} tokens, bounded by ${bound.why}`,
+  };
 }
 
 function noRoom(context: number): QuireError {

@@ -4,7 +4,8 @@
 // events. A second question waits for the first; a cancelled one leaves the memory whole.
 
 import type { Machine } from "../native/index.d.ts";
-import { type Budget, chooseBudget, contextFor, lookUpBeside } from "./budget.ts";
+import { abortable } from "./abortable.ts";
+import { type Budget, chooseBudget, contextFor } from "./budget.ts";
 import type { Collected } from "./collect/types.ts";
 import { doctorReport } from "./doctor.ts";
 import { QuireError } from "./errors.ts";
@@ -16,10 +17,11 @@ import { type FetchProgress, fetchModel } from "./models/fetch.ts";
 import { fileHash } from "./models/files.ts";
 import { listModels, type ModelState, removeModel, verifyModel } from "./models/store.ts";
 import { type Native, native } from "./native.ts";
-import { type OpenModel, openModel, trainedContext } from "./open-model.ts";
+import { modelFile, type OpenModel, openModel, trainedContext } from "./open-model.ts";
 import { ensureFolder, memoriesFolder, modelsFolder } from "./paths.ts";
 import { answerQuestion, type PipelineEvents } from "./pipeline.ts";
 import { HeldMemory, type MemoryShape, pagesFor, pagesOf } from "./prefill/held-memory.ts";
+import { ThreadRecords } from "./prefill/thread-records.ts";
 import {
   collectWorkspace,
   emptyPrepareCache,
@@ -37,13 +39,15 @@ import type {
   MapParams,
   MapResult,
   ModelRow,
+  PlannedEvent,
   Workspace,
 } from "./protocol.ts";
+import { poseQuestion } from "./question.ts";
 import { knownSpeeds, rememberSpeed, type Speeds } from "./speed.ts";
 
 export interface EngineEvents extends PipelineEvents {
+  planned: (event: PlannedEvent) => void;
   fetching: (event: FetchEvent) => void;
-  notice: (message: string) => void;
 }
 
 /** Tokens planned when a model has to be chosen before it is open: what a 32k context takes beside question and answer. */
@@ -54,40 +58,46 @@ export class Engine {
   readonly #events: EngineEvents;
   readonly #caches = new Map<string, PrepareCache>();
   #model: { key: string; open: OpenModel } | undefined;
+  #opening: { key: string; opened: Promise<OpenModel> } | undefined;
   #memory: { key: string; held: HeldMemory } | undefined;
-  #running: Promise<unknown> = Promise.resolve();
+  #threads = new ThreadRecords();
+  #running: Promise<void> = Promise.resolve();
+  /** Questions and maps that run or wait. */
+  #asked = 0;
   #said = new Set<string>();
+  #fetchedFrom = "";
 
   constructor(events: EngineEvents) {
     this.#events = events;
   }
 
-  /** Answers one question about a workspace. */
+  /** Answers one question about a workspace. Throws "cancelled" at once when the signal fires, also while it waits for another. */
   ask(params: AskParams, signal: AbortSignal): Promise<AskResult> {
-    return this.#oneAtATime(signal, async () => {
+    return this.#oneAtATime(params.id, signal, async () => {
       const beganMs = performance.now();
       const now = (): number => performance.now();
+      if (params.fresh) this.#forget(params.workspace);
       const ready = await this.#prepare(params, params.maxTokens, signal);
       const { open, prepared, budget } = ready;
-      const lookUpTokens = lookUpBeside(budget, open.tokenizer.encode(params.question).length);
-      const memory = this.#memoryFor(params.settings, ready, params.maxTokens);
-      const store = await this.#storeFor(open, memory.shape, signal);
+      this.#events.planned({
+        id: params.id,
+        model: open.name,
+        tokenBudget: budget.tokens,
+        budgetReason: budget.reason,
+        usedTokens: prepared.usedTokens,
+        documents: prepared.rows,
+        leftOut: prepared.leftOut,
+      });
+      const posed = poseQuestion(params, prepared, budget, open);
+      const { memory, contextTokens } = this.#memoryFor(params.settings, ready, params.maxTokens);
+      const store = await this.#storeFor(open, memory.shape, params.fresh, signal);
       memory.store = store;
       const held = memory.commonPrefix(prepared.documents) === prepared.documents.length;
       if (!held && !(await store?.holds(prepared.documents))) {
         this.#sayOnce(`Reading ${prepared.usedTokens} tokens with ${open.name} (${budget.reason}).`);
       }
       const result = await answerQuestion(
-        {
-          params,
-          model: open,
-          memory,
-          prepared,
-          budget,
-          lookUpTokens,
-          beganMs,
-          now,
-        },
+        { params, model: open, memory, prepared, budget, posed, contextTokens, threads: this.#threads, beganMs, now },
         signal,
         this.#events,
       ).finally(() => void open.cache.save());
@@ -103,7 +113,7 @@ export class Engine {
 
   /** What an ask with these settings would read. */
   map(params: MapParams, signal: AbortSignal): Promise<MapResult> {
-    return this.#oneAtATime(signal, async () => {
+    return this.#oneAtATime(params.id, signal, async () => {
       const { open, prepared, budget } = await this.#prepare(params, mapAnswerTokens, signal);
       await open.cache.save();
       const { weightBytes, pageBytes } = open.native.info;
@@ -140,7 +150,10 @@ export class Engine {
 
   async removeModel(name: string): Promise<null> {
     const entry = namedEntry(name);
-    if (this.#model?.open.name === entry.name) this.#closeModel();
+    if (this.#model?.open.name === entry.name) {
+      if (this.#asked > 0) throw new QuireError("busy", `${entry.name} is in use.`, { where: entry.name });
+      this.#closeModel();
+    }
     await removeModel(entry, { folder: modelsFolder() });
     return null;
   }
@@ -163,6 +176,10 @@ export class Engine {
     const cache = this.#cacheFor(workspace);
     this.#events.stage({ id, stage: "collecting" });
     const collected = await collectWorkspace(workspace, cache, signal);
+    for (const { folder, by, why } of collected.listedBy) {
+      this.#events.log("debug", `${folder} listed by ${by}${why === undefined ? "" : `: ${why}`}`);
+    }
+    this.#events.log("info", `${collected.files.length} files collected, ${collected.leftOut.length} left out`);
     this.#events.stage({ id, stage: "opening model" });
     const machine = addon.machine();
     const speeds = await knownSpeeds(machine, settings.cpu, settings.threads);
@@ -192,18 +209,45 @@ export class Engine {
     const name = choice.kind === "file" ? choice.path : choice.entry.name;
     const key = `${name} ${settings.threads} ${settings.cpu}`;
     if (this.#model?.key === key) return this.#model.open;
-    this.#closeModel();
     if (settings.model === "auto") this.#sayOnce(choice.reason);
-    const open = await openModel(addon, {
+    const path = await modelFile({
       choice,
-      threads: settings.threads,
-      cpu: settings.cpu,
       signal,
       onFetch: (progress) => this.#fetching(name, progress),
       say: (message) => this.#events.notice(message),
     });
-    this.#model = { key, open };
-    return open;
+    // Packing cannot be stopped: after a cancelled ask it goes on, and the next ask waits for it or takes what it made.
+    if (this.#opening !== undefined && this.#opening.key !== key) {
+      await abortable(
+        this.#opening.opened.catch(() => undefined),
+        signal,
+      );
+    }
+    if (this.#model?.key === key) return this.#model.open;
+    this.#opening ??= { key, opened: this.#open(addon, key, path, choice, settings) };
+    return abortable(this.#opening.opened, signal);
+  }
+
+  /** Opens a model's file in place of the one that is open. */
+  async #open(
+    addon: Native,
+    key: string,
+    path: string,
+    choice: ModelChoice,
+    settings: EngineSettings,
+  ): Promise<OpenModel> {
+    const beganMs = performance.now();
+    this.#closeModel();
+    try {
+      const open = await openModel(addon, path, { choice, threads: settings.threads, cpu: settings.cpu });
+      this.#model = { key, open };
+      const { backend, threads } = open.native.info;
+      const seconds = ((performance.now() - beganMs) / 1000).toFixed(1);
+      this.#events.log("info", `${open.name} opened in ${seconds} s: ${backend}, ${threads} threads`);
+      return open;
+    } finally {
+      this.#opening = undefined;
+    }
   }
 
   #budget(
@@ -232,7 +276,8 @@ export class Engine {
     });
   }
 
-  #memoryFor(settings: EngineSettings, ready: Ready, maxTokens: number): HeldMemory {
+  /** The memory for these documents, and how many tokens it takes with thread and answer. */
+  #memoryFor(settings: EngineSettings, ready: Ready, maxTokens: number): { memory: HeldMemory; contextTokens: number } {
     const { open, prepared, budget } = ready;
     const context = trainedContext(open.file);
     const shape: MemoryShape = {
@@ -240,19 +285,29 @@ export class Engine {
       rope: { factor: budget.ropeFactor, originalContext: context },
     };
     const key = JSON.stringify([this.#model?.key, shape]);
-    const tailTokens = contextFor(budget.tokens, maxTokens) - budget.tokens;
-    if (this.#memory?.key === key && this.#memory.held.fits(prepared.documents, tailTokens)) return this.#memory.held;
+    const least = contextFor(budget.tokens, maxTokens) - budget.tokens;
+    const pages = pagesOf(prepared.documents);
+    const sized = (memory: HeldMemory) => {
+      const room = Math.max(least, Math.min(budget.contextTokens, (memory.capacityPages - pages - 1) * 16));
+      return { memory, contextTokens: Math.max(Math.min(budget.contextTokens, prepared.usedTokens + room), least) };
+    };
+    if (this.#memory?.key === key && this.#memory.held.fits(prepared.documents, least)) return sized(this.#memory.held);
     this.#memory?.held.dispose();
     this.#memory = undefined;
-    const pages = pagesOf(prepared.documents);
     // Room for files to grow, and for the rounding of each document to whole pages.
-    const held = new HeldMemory(native(), open.native, shape, Math.ceil(pages * 1.1) + pagesFor(tailTokens) + 64);
+    const tailPages = pagesFor(budget.contextTokens - budget.tokens);
+    const held = new HeldMemory(native(), open.native, shape, Math.ceil(pages * 1.1) + tailPages + 64);
     this.#memory = { key, held };
-    return held;
+    return sized(held);
   }
 
   /** Where this memory is kept on disk, if it is. */
-  async #storeFor(open: OpenModel, shape: MemoryShape, signal: AbortSignal): Promise<MemoryStore | undefined> {
+  async #storeFor(
+    open: OpenModel,
+    shape: MemoryShape,
+    fresh: boolean,
+    signal: AbortSignal,
+  ): Promise<MemoryStore | undefined> {
     const cap = memoryCap();
     if (cap === 0) return undefined;
     const { backend, pageBytes } = open.native.info;
@@ -261,24 +316,46 @@ export class Engine {
     const abi = native().Memory.abi;
     return new MemoryStore(
       { abi, modelHash, geometry: open.file.geometry, rope, summary, backend },
-      { folder: memoriesFolder(), cap, pageBytes, say: (message) => this.#sayOnce(message) },
+      { folder: memoriesFolder(), cap, pageBytes, fresh, say: (message) => this.#sayOnce(message) },
     );
   }
 
+  /** What an editor holds changes with every key that is pressed; it names no other workspace. */
+  #cacheKey({ unsaved: _, ...workspace }: Workspace): string {
+    return JSON.stringify(workspace);
+  }
+
   #cacheFor(workspace: Workspace): PrepareCache {
-    const key = JSON.stringify(workspace);
+    const key = this.#cacheKey(workspace);
     const cache = this.#caches.get(key) ?? emptyPrepareCache();
     this.#caches.set(key, cache);
     return cache;
   }
 
-  #oneAtATime<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
-    const turn = this.#running.then(() => {
-      if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
-      return work();
+  /** Keeps nothing of what was read of a workspace. */
+  #forget(workspace: Workspace): void {
+    this.#caches.delete(this.#cacheKey(workspace));
+    this.#memory?.held.dispose();
+    this.#memory = undefined;
+  }
+
+  /** Runs `work` after all that was asked before; until then a fired signal ends the waiting at once. */
+  async #oneAtATime<Result>(id: string, signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+    if (this.#asked > 0) this.#events.stage({ id, stage: "waiting" });
+    this.#asked++;
+    const before = this.#running;
+    let finish = (): void => {};
+    const mine = new Promise<void>((resolve) => {
+      finish = resolve;
     });
-    this.#running = turn.catch(() => {});
-    return turn;
+    this.#running = before.then(() => mine);
+    try {
+      await abortable(before, signal);
+      return await work();
+    } finally {
+      this.#asked--;
+      finish();
+    }
   }
 
   #sayOnce(message: string): void {
@@ -288,6 +365,10 @@ export class Engine {
   }
 
   #fetching(name: string, progress: FetchProgress): void {
+    if (this.#fetchedFrom !== `${name} ${progress.source}`) {
+      this.#fetchedFrom = `${name} ${progress.source}`;
+      this.#events.log("info", `fetching ${name} from ${progress.source}`);
+    }
     const { source, bytesDone, bytesTotal, bytesPerSecond, secondsLeft } = progress;
     this.#events.fetching({ name, source, bytesDone, bytesTotal, bytesPerSecond, secondsLeft });
   }
@@ -316,6 +397,7 @@ export class Engine {
     this.#memory = undefined;
     this.#model?.open.native.dispose();
     this.#model = undefined;
+    this.#threads = new ThreadRecords(); // ids are another vocabulary's now
   }
 }
 

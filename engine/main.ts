@@ -17,7 +17,7 @@ import { Engine } from "./engine.ts";
 import { QuireError } from "./errors.ts";
 import { fromNative } from "./native.ts";
 import { askSchema, initializeSchema, mapSchema, modelSchema } from "./parse-params.ts";
-import { type Failure, failureCode, methods, protocolVersion } from "./protocol.ts";
+import { type Failure, failureCode, type LogEvent, methods, protocolVersion } from "./protocol.ts";
 import { version } from "./version.ts";
 
 console.log = console.error;
@@ -31,8 +31,14 @@ const engine = new Engine({
   stage: (event) => void connection.sendNotification(new NotificationType(methods.stage), event),
   text: (event) => void connection.sendNotification(new NotificationType(methods.text), event),
   fetching: (event) => void connection.sendNotification(new NotificationType(methods.fetching), event),
+  planned: (event) => void connection.sendNotification(new NotificationType(methods.planned), event),
+  log: (level, message) => void log(level, message),
   notice: (message) => void connection.sendNotification(new NotificationType(methods.notice), { message }),
 });
+
+function log(level: LogEvent["level"], message: string): Promise<void> {
+  return connection.sendNotification(new NotificationType<LogEvent>(methods.log), { level, message });
+}
 
 /** Registers one request: parse, run with a signal, turn failures into `Failure`. */
 function answer<Params, Result>(
@@ -51,6 +57,10 @@ function answer<Params, Result>(
         return await run(parsed.data, controller.signal);
       } catch (error) {
         const failure = toFailure(error, controller.signal);
+        if (failure.code !== "cancelled") {
+          void log("error", `${method}: ${failure.message} (${failure.code})`);
+          void log("debug", error instanceof Error ? (error.stack ?? error.message) : String(error));
+        }
         throw new ResponseError<Failure>(failureCode, failure.message, failure);
       }
     },

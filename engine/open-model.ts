@@ -3,7 +3,6 @@
 // In: a choice of engine/models/choose.ts. Out: one object that owns the native weights. It must not know about repositories.
 
 import type { Model } from "../native/index.d.ts";
-import { QuireError } from "./errors.ts";
 import type { ModelChoice } from "./models/choose.ts";
 import { type FetchProgress, fetchModel } from "./models/fetch.ts";
 import { type GgufModel, readGguf } from "./models/gguf.ts";
@@ -26,29 +25,30 @@ export interface OpenModel {
   chat: ChatPieces;
 }
 
-export interface OpenOptions {
+export interface FileOptions {
   choice: ModelChoice;
-  threads: number;
-  cpu: string;
   signal: AbortSignal;
   onFetch: (progress: FetchProgress) => void;
   say: (message: string) => void;
 }
 
-/** Opens. Throws what fetching, reading and packing throw. */
-export async function openModel(addon: Native, options: OpenOptions): Promise<OpenModel> {
-  const { choice, signal } = options;
-  const path =
-    choice.kind === "file"
-      ? choice.path
-      : await fetchModel(choice.entry, {
-          folder: await ensureFolder(modelsFolder()),
-          signal,
-          onProgress: options.onFetch,
-          say: options.say,
-        });
+export interface OpenOptions {
+  choice: ModelChoice;
+  threads: number;
+  cpu: string;
+}
+
+/** The path of a chosen model's file, fetched and verified. Throws what fetching throws. */
+export async function modelFile({ choice, signal, onFetch, say }: FileOptions): Promise<string> {
+  if (choice.kind === "file") return choice.path;
+  const folder = await ensureFolder(modelsFolder());
+  return fetchModel(choice.entry, { folder, signal, onProgress: onFetch, say });
+}
+
+/** Opens a model's file. Throws what reading and packing throw. It cannot be stopped: packing runs to its end. */
+export async function openModel(addon: Native, path: string, options: OpenOptions): Promise<OpenModel> {
+  const { choice } = options;
   const file = await readGguf(path);
-  if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
   // The weights are packed on the native threads while the tokenizer is built here.
   const packing = addon
     .openModel({ path, geometry: file.geometry, tensors: file.tensors, threads: options.threads, cpu: options.cpu })

@@ -3,29 +3,32 @@
 // The only file that joins the stages; it holds no cleverness of its own. DESIGN §4 says why each stage is as it is.
 
 import type { GenerateOptions, GenerateResult, Selection } from "../native/index.d.ts";
-import { type Budget, contextFor } from "./budget.ts";
+import type { Budget } from "./budget.ts";
 import { createCiteIndex } from "./cite/cite-index.ts";
-import { explainMissing } from "./cite/notes.ts";
 import { resolveCitations } from "./cite/resolve.ts";
 import type { ReadDocument } from "./cite/types.ts";
-import { languageOf } from "./languages.ts";
-import { lookUp } from "./lookup/look-up.ts";
-import type { LookupResult, Region } from "./lookup/types.ts";
 import type { OpenModel } from "./open-model.ts";
-import type { Outline } from "./outline/outline.ts";
 import type { HeldMemory, ReadOutcome } from "./prefill/held-memory.ts";
+import { fitTurns, joinTurns, type ThreadRecords } from "./prefill/thread-records.ts";
 import { outlinePath, type Prepared, prologuePath } from "./prepare.ts";
-import type { AskParams, AskResult, EngineSettings, LookedUp, StageEvent } from "./protocol.ts";
-import { renderQuestion, renderRegion } from "./render/prompt.ts";
+import type { AskParams, AskResult, EngineSettings, LogEvent, StageEvent } from "./protocol.ts";
+import {
+  type BuiltQuestion,
+  buildQuestion,
+  outlinesOf,
+  type Posed,
+  type RenderedRegion,
+  spellTurn,
+} from "./question.ts";
 
-/** Tokens of what memory holds already that are repeated before the question: a few seconds of reading. */
-const repeatedTokens = 600;
 /** Files named as loaded, at most. */
 const mostLoaded = 20;
 
 export interface PipelineEvents {
   stage: (event: StageEvent) => void;
   text: (event: { id: string; text: string }) => void;
+  notice: (message: string) => void;
+  log: (level: LogEvent["level"], message: string) => void;
 }
 
 export interface AnswerInput {
@@ -34,7 +37,10 @@ export interface AnswerInput {
   memory: HeldMemory;
   prepared: Prepared;
   budget: Budget;
-  lookUpTokens: number;
+  posed: Posed;
+  /** Tokens that documents, thread and answer may take together. */
+  contextTokens: number;
+  threads: ThreadRecords;
   /** When the request came in, for the time to the first token. */
   beganMs: number;
   now: () => number;
@@ -54,20 +60,18 @@ export async function answerQuestion(
     events.stage({ id, stage: "reading", ...progress }),
   );
 
+  const kept = outcome.reusedTokens - outcome.restoredTokens;
+  events.log(
+    "info",
+    `${kept} tokens in memory, ${outcome.restoredTokens} restored from disk, ${outcome.prefilledTokens} read in ${outcome.seconds.toFixed(1)} s`,
+  );
+
   // look up
   events.stage({ id, stage: "looking up" });
-  const found = await lookUpFor(input, signal);
-  const regions = await renderRegions(found.regions, model, input.lookUpTokens, signal);
-  const preface = explainMissing(params.question, found.namedFiles, []);
-  const text = renderQuestion(
-    params.question,
-    regions.map((region) => region.text),
-    found,
-  );
-  const opening = explainMissing(params.question, [], found.missing);
-  const tail = await questionTokens(text, opening, model, signal);
+  const question = await buildQuestion(params, prepared, input.posed, model, signal);
+  const tail = await withThread(input, question, signal, events);
   const tailBegan = input.now();
-  await memory.appendTail(tail, signal, (done, total) => {
+  const tailOutcome = await memory.readTail(tail, isDense(params.settings), signal, (done, total) => {
     const tokensPerSecond = done / Math.max((input.now() - tailBegan) / 1000, 1e-3);
     events.stage({
       id,
@@ -83,12 +87,20 @@ export async function answerQuestion(
 
   // score, select, attend, sample
   events.stage({ id, stage: "answering" });
+  const { regions, preface, opening } = question;
   const first = [preface === "" ? "" : `${preface}\n\n`, opening].join("");
   if (first !== "") events.text({ id, text: first });
   const generated = await generate(input, signal, events);
 
   // cite
   const written = model.tokenizer.decode(generated.result.tokens);
+  const answer = (opening + written).trim();
+  input.threads.remember(
+    params.thread.id,
+    params.thread.turns,
+    { question: params.question, ...(params.selection === undefined ? {} : { selection: params.selection }), answer },
+    Int32Array.from([...question.tokens, ...generated.result.tokens]),
+  );
   const loaded = loadedFiles(generated.result, memory);
   const index = createCiteIndex(readDocuments(prepared, regions), outlinesOf(prepared));
   const cited = resolveCitations(written, index, { pageMass: new Map(loaded.map(({ path, share }) => [path, share])) });
@@ -96,7 +108,7 @@ export async function answerQuestion(
     question: params.question,
     model: model.name,
     preface,
-    answer: (opening + written).trim(),
+    answer,
     marked: (opening + cited.marked).trim(),
     stop: generated.result.stop,
     citations: cited.citations.map(({ index, path, line, text, verified, choices, anchor }) => ({
@@ -114,72 +126,37 @@ export async function answerQuestion(
     budgetReason: input.budget.reason,
     meter: meter(input),
     loaded: loaded.slice(0, mostLoaded),
-    stats: stats(outcome, { tokens: tail.length, seconds: tailSeconds }, promptTokens, generated, input),
+    stats: stats(outcome, { ...tailOutcome, seconds: tailSeconds }, promptTokens, generated, input),
   };
 }
 
-interface RenderedRegion {
-  region: Region;
-  text: string;
-  row: LookedUp;
-}
-
-/**
- * Regions that memory lacks; where it holds every file, the best few lines again: near the question a small model finds them.
- */
-async function lookUpFor(input: AnswerInput, signal: AbortSignal): Promise<LookupResult> {
-  const { prepared, model } = input;
-  const inMemory = new Map(
-    prepared.rows.flatMap(({ path, detail }) =>
-      path === prologuePath || path === outlinePath || detail === "off" ? [] : [[path, detail] as const],
-    ),
-  );
-  const { files } = prepared.collected;
-  const includeHeld = files.every(({ path }) => inMemory.get(path) === "full");
-  const request = {
-    question: input.params.question,
-    files,
-    inMemory,
-    outlines: outlinesOf(prepared),
-    budgetTokens: includeHeld ? Math.min(repeatedTokens, input.lookUpTokens) : input.lookUpTokens,
-    includeHeld,
-  };
-  return lookUp(request, (text) => model.tokenizer.encode(text).length, signal);
-}
-
-async function renderRegions(
-  regions: readonly Region[],
-  model: OpenModel,
-  budget: number,
+/** The thread's earlier turns before the question: from the ids that they were, or from their words; the oldest yield. */
+async function withThread(
+  input: AnswerInput,
+  question: BuiltQuestion,
   signal: AbortSignal,
-): Promise<RenderedRegion[]> {
-  const texts = regions.map((region) => renderRegion(region, languageOf(region.path)));
-  const tokens = await model.encoder.encodeAll(texts, signal);
-  const rendered: RenderedRegion[] = [];
-  let used = 0;
-  for (const [index, region] of regions.entries()) {
-    const count = tokens[index]?.length ?? 0;
-    if (used + count > budget) continue;
-    used += count;
-    const { path, startLine, endLine, why } = region;
-    rendered.push({ region, text: texts[index] ?? "", row: { path, startLine, endLine, why, tokens: count } });
-  }
-  // The best region last: nearest to the question.
-  return rendered.reverse();
-}
-
-/**
- * The question as the model reads it, and the beginning of its answer where that is known: a name that a search of the whole
- * workspace did not find is said to be missing by Quire, not by the model, which would invent something; it goes on from there.
- */
-async function questionTokens(
-  text: string,
-  opening: string,
-  model: OpenModel,
-  signal: AbortSignal,
+  events: PipelineEvents,
 ): Promise<Int32Array> {
-  const [question, begun] = await model.encoder.encodeAll([text, opening], signal);
-  return Int32Array.from([...(question ?? []), ...model.chat.afterQuestion, ...(begun ?? [])]);
+  const { params, model, memory, prepared } = input;
+  const { id, turns } = params.thread;
+  if (turns.length === 0) return question.tokens;
+  const between = model.chat.afterAnswer;
+  const spelled: Int32Array[] = [];
+  for (const turn of turns) spelled.push(await spellTurn(turn, prepared, params.workspace.folders, model, signal));
+  const known = input.threads.recall(id, turns);
+  const asTheyWere = spelled.map((ids, index) => known[index] ?? ids);
+  const documents = memory.tokens - memory.tailTokens;
+  const room = input.contextTokens - documents - question.tokens.length - params.maxTokens;
+  const chosen = fitTurns(asTheyWere, spelled, between.length, room);
+  if (chosen.dropped > 0) {
+    const first = chosen.dropped === 1 ? "question and its answer" : `${chosen.dropped} questions and their answers`;
+    events.notice(`The thread is longer than what fits: the first ${first} were left out.`);
+  }
+  events.log(
+    "debug",
+    `thread of ${turns.length} turns: ${known.length} as they were in memory, ${chosen.dropped} left out, room for ${room} tokens`,
+  );
+  return joinTurns(chosen.turns, between, question.tokens);
 }
 
 interface Generated {
@@ -217,7 +194,7 @@ async function generate(input: AnswerInput, signal: AbortSignal, events: Pipelin
 export function toSelection(settings: EngineSettings): Selection {
   const { pageBudget, vote, denseLayers } = settings.selection;
   return {
-    pageBudget: settings.exact || pageBudget === "dense" ? 0 : pageBudget,
+    pageBudget: isDense(settings) || pageBudget === "dense" ? 0 : pageBudget,
     vote,
     spreadFactor: 1,
     sinkPages: 1,
@@ -226,6 +203,10 @@ export function toSelection(settings: EngineSettings): Selection {
     force: false,
     observe: false,
   };
+}
+
+function isDense(settings: EngineSettings): boolean {
+  return settings.exact || settings.selection.pageBudget === "dense";
 }
 
 function readDocuments(prepared: Prepared, regions: readonly RenderedRegion[]): ReadDocument[] {
@@ -241,13 +222,6 @@ function readDocuments(prepared: Prepared, regions: readonly RenderedRegion[]): 
     firstLine: startLine,
   }));
   return [...files, ...added];
-}
-
-/** Outlines of the files that were read, by path. */
-function outlinesOf(prepared: Prepared): Map<string, Outline> {
-  return new Map(
-    [...prepared.read].flatMap(([path, { outline }]) => (outline === undefined ? [] : [[path, outline] as const])),
-  );
 }
 
 /** Attention mass of the answer by file, as shares; the tail, the outline and the instructions are not files. */
@@ -267,24 +241,23 @@ function loadedFiles(result: GenerateResult, memory: HeldMemory): AskResult["loa
 }
 
 /** What the context holds now. */
-function meter({ params, memory, budget }: AnswerInput): AskResult["meter"] {
-  const memoryTokens = memory.documents.reduce((sum, { tokens }) => sum + tokens.length, 0);
-  const threadTokens = memory.tokens - memoryTokens;
-  const freeTokens = Math.max(0, contextFor(budget.tokens, params.maxTokens) - memory.tokens);
-  return { memoryTokens, threadTokens, freeTokens };
+function meter({ memory, contextTokens }: AnswerInput): AskResult["meter"] {
+  const threadTokens = memory.tailTokens;
+  const memoryTokens = memory.tokens - threadTokens;
+  return { memoryTokens, threadTokens, freeTokens: Math.max(0, contextTokens - memory.tokens) };
 }
 
 function stats(
   outcome: ReadOutcome,
-  tail: { tokens: number; seconds: number },
+  tail: { reusedTokens: number; prefilledTokens: number; seconds: number },
   promptTokens: number,
   { result, firstTokenMs }: Generated,
   input: AnswerInput,
 ): AskResult["stats"] {
   return {
     promptTokens,
-    reusedTokens: outcome.reusedTokens,
-    prefilledTokens: outcome.prefilledTokens + tail.tokens,
+    reusedTokens: outcome.reusedTokens + tail.reusedTokens,
+    prefilledTokens: outcome.prefilledTokens + tail.prefilledTokens,
     prefillSeconds: outcome.seconds + tail.seconds,
     decodedTokens: result.tokens.length,
     decodeTokensPerSecond: result.tokens.length / Math.max(result.seconds, 1e-3),

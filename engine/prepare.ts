@@ -32,7 +32,6 @@ export const maxFileBytes = 1_000_000;
 export interface ReadFile {
   file: CollectedFile;
   text: string;
-  hash: string;
   outline: Outline | undefined;
 }
 
@@ -65,8 +64,8 @@ export async function collectWorkspace(
   cache: PrepareCache,
   signal: AbortSignal,
 ): Promise<Collected> {
-  const { folders, include, exclude, trusted } = workspace;
-  const collected = await collect(folders, { include, exclude, trusted, maxFileBytes }, signal, {
+  const { folders, include, exclude, trusted, unsaved } = workspace;
+  const collected = await collect(folders, { include, exclude, trusted, maxFileBytes, unsaved }, signal, {
     ...realListDeps,
     heads: cache.heads,
   });
@@ -117,7 +116,8 @@ export async function prepare(
     const entry = byPath.get(path);
     const form = detail === "full" ? entry?.full : entry?.outlined;
     if (form === undefined) continue;
-    documents.push({ path, tokens: form.tokens });
+    const unsaved = entry?.read.file.text === undefined ? {} : { unsaved: true };
+    documents.push({ path, tokens: form.tokens, ...unsaved });
     rendered.set(path, form.document);
     rows.push({ path, detail, tokens: form.tokens.length });
   }
@@ -128,9 +128,11 @@ export async function prepare(
     (text) => model.tokenizer.encode(text).length,
   );
   if (tail !== "") {
-    const [tokens] = await model.encoder.encodeAll([tail], signal);
+    // It names the symbols of unsaved text too.
+    const isUnsaved = counted.some(({ read }) => read.file.text !== undefined);
+    const [tokens] = await model.encoder.encodeAll([tail], signal, () => !isUnsaved);
     if (tokens !== undefined) {
-      documents.push({ path: outlinePath, tokens });
+      documents.push({ path: outlinePath, tokens, ...(isUnsaved ? { unsaved: true } : {}) });
       rows.push({ path: outlinePath, detail: "outline", tokens: tokens.length });
     }
   }
@@ -184,17 +186,19 @@ async function count(
     if (!paths.has(file.path)) continue;
     if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
     const known = cache.read.get(file.path);
-    if (known !== undefined && known.file.modifiedMs === file.modifiedMs && known.file.bytes === file.bytes) {
+    if (known !== undefined && isSame(known.file, file)) {
       reads.push({ ...known, file });
       continue;
     }
-    const content = await readText(file, maxFileBytes);
-    if ("reason" in content) {
+    const content = file.text === undefined ? await readText(file, maxFileBytes) : { text: file.text };
+    if (!("text" in content)) {
       collected.leftOut.push(content satisfies LeftOut);
       continue;
     }
-    reads.push({ file, ...content, outline: await outline(file.path, content.text) });
+    reads.push({ file, text: content.text, outline: await outline(file.path, content.text) });
   }
+  // What comes from unsaved text is not kept on disk, not even as token ids.
+  const isKept = (_text: string, index: number): boolean => reads[index]?.file.text === undefined;
   cache.read = new Map(reads.map((read) => [read.file.path, read]));
   const forms = reads.map((read) => {
     const language = languageOf(read.file.path);
@@ -207,10 +211,12 @@ async function count(
   const fullTokens = await model.encoder.encodeAll(
     forms.map((form) => form.full.text),
     signal,
+    isKept,
   );
   const outlineTokens = await model.encoder.encodeAll(
     forms.map((form) => form.outlined?.text ?? ""),
     signal,
+    isKept,
   );
   return reads.flatMap((read, index) => {
     const form = forms[index];
@@ -221,6 +227,12 @@ async function count(
       form.outlined === undefined || short === undefined ? undefined : { document: form.outlined, tokens: short };
     return [{ read, full: { document: form.full, tokens }, outlined }];
   });
+}
+
+/** Nothing says that the text is another than when it was read. */
+function isSame(known: CollectedFile, file: CollectedFile): boolean {
+  if (file.text !== undefined || known.text !== undefined) return file.text === known.text;
+  return known.modifiedMs === file.modifiedMs && known.bytes === file.bytes;
 }
 
 /** Files of the outline tail: the documents in their order, then what was counted and fell out. */

@@ -298,8 +298,8 @@ export interface DoctorReport {
 }
 
 /** What the engine is doing, for progress. Reading counts tokens; the other stages have no count. */
-export type StageEvent = { id: string } & (
-  | { stage: "collecting" | "planning" | "opening model" | "tokenizing" | "looking up" | "answering" }
+export type StageEvent = { id: string } /** "waiting": the engine answers another question first. */ & (
+  | { stage: "waiting" | "collecting" | "planning" | "opening model" | "tokenizing" | "looking up" | "answering" }
   | { stage: "reading"; done: number; total: number; tokensPerSecond: number; secondsLeft: number }
   | { stage: "reading question"; done: number; total: number; tokensPerSecond: number; secondsLeft: number }
 );

@@ -7,10 +7,12 @@ import { lstat, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import ignore from "ignore";
 import { QuireError } from "../errors.ts";
-import { type ListDeps, lastChanges, listFiles, realListDeps } from "./list-files.ts";
+import { ignoredByGit, type ListDeps, type Listing, lastChanges, listFiles, realListDeps } from "./list-files.ts";
 import { readHead, whyUnreadable, withFile } from "./open-file.ts";
 import { headBytes, refuseHead, refusePath, type Verdict } from "./refuse.ts";
+import { prefixes } from "./shown-path.ts";
 import type { Collected, CollectedFile, CollectOptions, LeftOut, WorkspaceFolder } from "./types.ts";
+import { ignoredByFiles, judgeText, notOnDisk, unsavedIn } from "./unsaved.ts";
 
 /** Verdicts on files' beginnings, by absolute path; valid while size and time are the same. */
 export type HeadCache = Map<string, { bytes: number; modifiedMs: number; verdict: Verdict | null }>;
@@ -48,22 +50,6 @@ export async function collect(
   return collected;
 }
 
-/** What stands before a folder's paths: nothing for a single folder, else its name, made unique. */
-function prefixes(folders: readonly WorkspaceFolder[]): [string, WorkspaceFolder][] {
-  if (folders.length === 1) return folders.map((folder) => ["", folder]);
-  const taken = new Set(folders.map((folder) => folder.name));
-  const used = new Set<string>();
-  return folders.map((folder) => {
-    let name = folder.name;
-    for (let times = 2; used.has(name); times++) {
-      const next = `${folder.name}-${times}`;
-      if (!taken.has(next)) name = next;
-    }
-    used.add(name);
-    return [`${name}/`, folder];
-  });
-}
-
 async function collectFolder(
   prefix: string,
   folder: WorkspaceFolder,
@@ -81,6 +67,8 @@ async function collectFolder(
   const included = options.include.length > 0 ? ignore().add(options.include) : undefined;
   const excluded = ignore().add(options.exclude);
   const isInside = insideOf(root);
+  const unsaved = unsavedIn([folder.root, root], options.unsaved);
+  const paths = [...listing.paths, ...(await newFiles(root, listing, [...unsaved.keys()], signal, deps))];
 
   const look = async (relative: string): Promise<CollectedFile | LeftOut> => {
     const shown = prefix + relative;
@@ -96,8 +84,24 @@ async function collectFolder(
     if (byPath !== undefined) return refused(byPath);
     const absolutePath = path.join(root, relative);
     try {
-      if (!(await isInside(path.dirname(absolutePath))))
+      const text = unsaved.get(relative);
+      const parent = text === undefined ? path.dirname(absolutePath) : await existing(path.dirname(absolutePath));
+      if (!(await isInside(parent)))
         return refused({ reason: "outside the folder", detail: "behind a link that leaves it" });
+      const status = text === undefined ? undefined : await lstat(absolutePath).catch(() => null);
+      if (text !== undefined && (status === null || status?.isFile())) {
+        const judged = judgeText(text, options.maxFileBytes);
+        if ("reason" in judged) return refused(judged);
+        const modifiedMs = status?.mtimeMs ?? Date.now();
+        return {
+          path: shown,
+          absolutePath,
+          ...judged,
+          modifiedMs,
+          changedMs: changes.get(relative) ?? modifiedMs,
+          text,
+        };
+      }
       const verdict = await lookAt(absolutePath, root, options.maxFileBytes, deps.heads);
       if ("reason" in verdict) return refused(verdict);
       // With a history, a tracked file that none of its latest commits touched is an old one.
@@ -108,12 +112,12 @@ async function collectFolder(
     }
   };
 
-  const results = new Array<CollectedFile | LeftOut | undefined>(listing.paths.length);
+  const results = new Array<CollectedFile | LeftOut | undefined>(paths.length);
   let next = 0;
   const worker = async (): Promise<void> => {
-    for (let index = next++; index < listing.paths.length; index = next++) {
+    for (let index = next++; index < paths.length; index = next++) {
       if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
-      results[index] = await look(listing.paths[index] ?? "");
+      results[index] = await look(paths[index] ?? "");
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
@@ -122,6 +126,33 @@ async function collectFolder(
     listedBy: { folder: folder.root, by: listing.by, ...why },
     results: results.filter((result) => result !== undefined),
   };
+}
+
+/** Files of editors that are not on disk yet and that nothing ignores. What is on disk and not listed was ignored: it stays so. */
+async function newFiles(
+  root: string,
+  listing: Listing,
+  edited: readonly string[],
+  signal: AbortSignal,
+  deps: CollectDeps,
+): Promise<string[]> {
+  if (edited.length === 0) return [];
+  const listed = new Set(listing.paths);
+  const added = await notOnDisk(
+    root,
+    edited.filter((relative) => !listed.has(relative)),
+  );
+  if (added.length === 0) return [];
+  const ignored =
+    listing.by === "git" ? await ignoredByGit(root, added, signal, deps) : await ignoredByFiles(root, added);
+  return added.filter((relative) => !ignored.has(relative));
+}
+
+/** The folder, or the nearest one above it that exists. */
+async function existing(folder: string): Promise<string> {
+  for (let at = folder; ; at = path.dirname(at)) {
+    if (at === path.dirname(at) || (await stat(at).catch(() => undefined)) !== undefined) return at;
+  }
 }
 
 /** Tells whether a folder, its links followed, lies inside `root`. An index may name files behind what is now a link. */

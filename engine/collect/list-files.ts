@@ -126,6 +126,17 @@ export async function lastChanges(
   return changes;
 }
 
+/** Those of the relative paths that git ignores; they need not exist. */
+export async function ignoredByGit(
+  root: string,
+  paths: readonly string[],
+  signal: AbortSignal,
+  deps: ListDeps = realListDeps,
+): Promise<Set<string>> {
+  const found = await runProgram(deps.git, [...safeGit, "check-ignore", "-z", "--", ...paths], root, signal);
+  return new Set(found.text.split("\0").filter((entry) => entry !== ""));
+}
+
 function sorted(paths: readonly string[]): string[] {
   return [...new Set(paths)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }

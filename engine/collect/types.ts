@@ -1,6 +1,6 @@
 // types.ts — what collecting gives: the files that can be read, and those that cannot, each with its reason.
 
-import type { WorkspaceFolder } from "../protocol.ts";
+import type { UnsavedFile, WorkspaceFolder } from "../protocol.ts";
 
 export type { WorkspaceFolder };
 
@@ -11,6 +11,8 @@ export interface CollectOptions {
   /** False: no git is run in the workspace. */
   trusted: boolean;
   maxFileBytes: number;
+  /** Texts that count instead of the disk's. */
+  unsaved: readonly UnsavedFile[];
 }
 
 export interface CollectedFile {
@@ -21,6 +23,8 @@ export interface CollectedFile {
   modifiedMs: number;
   /** When it last changed, in milliseconds: by its last commit among the latest ones, else by its modification time. */
   changedMs: number;
+  /** As an editor has it and the disk has not; absent: as on disk. */
+  text?: string;
 }
 
 export type Refusal =

@@ -23,6 +23,8 @@ export interface StoreOptions {
   cap: number;
   /** Of a page, as ModelInfo says. */
   pageBytes: number;
+  /** Nothing is loaded, and what is saved replaces what was there. */
+  fresh?: boolean;
   /** A sentence for the user. */
   say: (message: string) => void;
 }
@@ -49,6 +51,7 @@ export class MemoryStore {
   /** Whether the last document is saved; then those before it most likely are. */
   async holds(documents: readonly SavedDocument[]): Promise<boolean> {
     const file = this.#files(documents).at(-1);
+    if (this.#options.fresh === true) return false;
     return file !== undefined && (await exists(file));
   }
 
@@ -56,7 +59,7 @@ export class MemoryStore {
   async load(memory: Memory, documents: readonly SavedDocument[], index: number): Promise<boolean> {
     const document = documents[index];
     const file = this.#files(documents)[index];
-    if (document === undefined || file === undefined) return false;
+    if (document === undefined || file === undefined || this.#options.fresh === true) return false;
     const { outcome } = await memory.loadDocument(document.tokens, path.basename(file), file);
     if (outcome === "refused") await rm(file, { force: true, recursive: true }).catch(() => undefined);
     return outcome === "loaded";
@@ -67,7 +70,9 @@ export class MemoryStore {
     const document = documents[index];
     const files = this.#files(documents);
     const file = files[index];
-    if (this.#stopped || document === undefined || file === undefined || (await exists(file))) return;
+    if (this.#stopped || document === undefined || file === undefined) return;
+    if (this.#options.fresh === true) await rm(file, { force: true, recursive: true }).catch(() => undefined);
+    else if (await exists(file)) return;
     const pages = Math.ceil(document.tokens.length / pageTokens);
     const bytes = pages * (this.#options.pageBytes + 4) + document.tokens.length * 4 + otherBytes;
     try {

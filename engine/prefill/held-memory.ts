@@ -1,8 +1,8 @@
 // held-memory.ts — a native memory together with what it holds: which document, with which token ids.
 //
 // In: the documents that should be in memory, in order. It keeps the longest prefix of whole documents whose token ids are the
-// same (ids are compared, never hashes alone), prefills the rest in chunks with progress, and holds a tail (question and
-// answer) that can be dropped. It decides nothing about which documents those are.
+// same (ids are compared, never hashes alone), and prefills the rest in chunks with progress. Behind them lies a tail, the private
+// tokens of a thread, kept in step with the tokens wanted in the same way. It decides nothing about which tokens those are.
 
 import type { GenerateOptions, GenerateResult, Memory, Model } from "../../native/index.d.ts";
 import { QuireError } from "../errors.ts";
@@ -11,6 +11,8 @@ import { fromNative, type Native } from "../native.ts";
 export interface WantedDocument {
   path: string;
   tokens: Int32Array;
+  /** Made from text that is not on disk: neither it nor what was read after it may be saved. */
+  unsaved?: boolean;
 }
 
 export interface MemoryShape {
@@ -28,7 +30,9 @@ export interface ReadProgress {
 }
 
 export interface ReadOutcome {
+  /** In memory before anything was read: still there, or restored from the store. */
   reusedTokens: number;
+  restoredTokens: number;
   prefilledTokens: number;
   seconds: number;
 }
@@ -61,7 +65,12 @@ export class HeldMemory {
   readonly capacityPages: number;
   readonly #memory: Memory;
   #held: WantedDocument[] = [];
-  #hasTail = false;
+  /** How many of them, from the first, are known to be in the store. */
+  #saved = 0;
+  /** Token ids behind the documents. */
+  #tail = new Int32Array(0);
+  /** How many of these, from the first, attended to everything before them. */
+  #denseTail = 0;
   /** Documents are loaded from it before they are read, and saved to it; undefined: nothing is kept. */
   store: DocumentStore | undefined;
 
@@ -86,6 +95,11 @@ export class HeldMemory {
   /** Tokens in memory, the tail included. */
   get tokens(): number {
     return this.#memory.tokens;
+  }
+
+  /** Tokens behind the documents. */
+  get tailTokens(): number {
+    return this.#tail.length;
   }
 
   /** Index of the first page of each document, and of the tail. */
@@ -115,7 +129,7 @@ export class HeldMemory {
   }
 
   /**
-   * Makes the memory hold exactly `wanted`. Throws "cancelled" when the signal fires; what was read by then stays and is
+   * Makes the memory hold exactly `wanted`; the tail stays where no document changed. Throws "cancelled" when the signal fires; what was read by then stays and is
    * reused by the next call.
    */
   async read(
@@ -124,14 +138,16 @@ export class HeldMemory {
     onProgress: (progress: ReadProgress) => void,
     now: () => number = () => performance.now(),
   ): Promise<ReadOutcome> {
-    this.dropTail();
     const common = this.commonPrefix(wanted);
-    if (common < this.#held.length) {
+    if (common < wanted.length || common < this.#held.length) {
+      this.#dropTail();
       this.#memory.truncate(common);
       this.#held.length = common;
+      this.#saved = Math.min(this.#saved, common);
     }
+    const heldTokens = tokensOf(this.#held);
     await this.#load(wanted, signal);
-    const reusedTokens = this.#memory.tokens;
+    const reusedTokens = tokensOf(this.#held);
     const rest = wanted.slice(this.#held.length);
     const total = rest.reduce((sum, document) => sum + document.tokens.length, 0);
     const begin = now();
@@ -143,7 +159,7 @@ export class HeldMemory {
         done += chunk.tokens.length;
         this.#held.push(...chunk.completed);
         partial = chunk.unfinished;
-        await this.#save(wanted, chunk.completed.length, signal);
+        await this.#save(wanted, signal);
         const seconds = (now() - begin) / 1000;
         const tokensPerSecond = done / Math.max(seconds, 1e-3);
         // Attention grows with what is in memory, so the rest is slower than what was read; linear is near enough here.
@@ -155,38 +171,55 @@ export class HeldMemory {
       if (partial !== undefined) this.#memory.truncate(this.#held.length);
       throw error;
     }
+    await this.#save(wanted, signal);
     await this.store?.used(wanted);
-    return { reusedTokens, prefilledTokens: done, seconds: (now() - begin) / 1000 };
+    return {
+      reusedTokens,
+      restoredTokens: reusedTokens - heldTokens,
+      prefilledTokens: done,
+      seconds: (now() - begin) / 1000,
+    };
   }
 
-  /** Appends the private tail after the documents; a first call begins it, further ones continue it. */
-  async appendTail(
+  /**
+   * Makes the tail exactly `tokens`, of which there is at least one; the longest common beginning is kept, but for the last token:
+   * an answer needs it to be the last one computed. `dense`: nothing is kept that attended to chosen pages only. Throws "cancelled";
+   * what was read by then stays and is reused by the next call.
+   */
+  async readTail(
     tokens: Int32Array,
+    dense: boolean,
     signal: AbortSignal,
     onProgress: (done: number, total: number) => void,
-  ): Promise<void> {
-    for (let from = 0; from < tokens.length; from += chunkTokens) {
+  ): Promise<{ reusedTokens: number; prefilledTokens: number }> {
+    const most = Math.min(tokens.length - 1, dense ? this.#denseTail : this.#tail.length);
+    let common = 0;
+    while (common < most && tokens[common] === this.#tail[common]) common++;
+    this.#shortenTail(common);
+    const total = tokens.length - common;
+    for (let from = common; from < tokens.length; from += chunkTokens) {
       const chunk = tokens.slice(from, from + chunkTokens);
-      await this.#append(chunk, this.#hasTail ? new Int32Array(0) : new Int32Array([0]), signal);
-      this.#hasTail = true;
-      onProgress(Math.min(tokens.length, from + chunkTokens), tokens.length);
+      await this.#append(chunk, this.#tail.length > 0 ? new Int32Array(0) : new Int32Array([0]), signal);
+      this.#extendTail(chunk, true);
+      onProgress(Math.min(total, from + chunkTokens - common), total);
     }
+    return { reusedTokens: common, prefilledTokens: total };
   }
 
-  /** Forgets question and answer. */
-  dropTail(): void {
-    if (!this.#hasTail) return;
-    this.#memory.truncate(this.#held.length);
-    this.#hasTail = false;
-  }
-
-  /** Decodes after the tail. A cancelled run resolves with stop "cancelled". */
+  /** Decodes after the tail; the answer becomes a part of it. A cancelled run resolves with stop "cancelled". */
   async generate(
     options: GenerateOptions,
     signal: AbortSignal,
     onTokens: (tokens: Int32Array) => void,
   ): Promise<GenerateResult> {
-    return this.#cancellable(signal, () => this.#memory.generate(options, onTokens));
+    try {
+      const result = await this.#cancellable(signal, () => this.#memory.generate(options, onTokens));
+      this.#extendTail(result.tokens, options.selection.pageBudget === 0);
+      return result;
+    } catch (error) {
+      this.#dropTail(); // how far it came is not known
+      throw error;
+    }
   }
 
   dispose(): void {
@@ -200,21 +233,43 @@ export class HeldMemory {
     for (let index = this.#held.length; index < wanted.length; index++) {
       if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
       const document = wanted[index];
+      if (document?.unsaved === true) return;
       if (document === undefined || !(await this.#cancellable(signal, () => store.load(this.#memory, wanted, index)))) {
         return;
       }
       this.#held.push(document);
+      this.#saved = this.#held.length;
     }
   }
 
-  /** Saves the last `count` whole documents in memory. */
-  async #save(wanted: readonly WantedDocument[], count: number, signal: AbortSignal): Promise<void> {
+  /** Saves the documents in memory that are not saved yet, up to the first that is made from unsaved text. */
+  async #save(wanted: readonly WantedDocument[], signal: AbortSignal): Promise<void> {
     const { store } = this;
     if (store === undefined) return;
-    for (let index = this.#held.length - count; index < this.#held.length; index++) {
+    const unsaved = wanted.findIndex((document) => document.unsaved === true);
+    const end = Math.min(this.#held.length, unsaved < 0 ? wanted.length : unsaved);
+    for (; this.#saved < end; this.#saved++) {
       if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
+      const index = this.#saved;
       await this.#cancellable(signal, () => store.save(this.#memory, wanted, index));
     }
+  }
+
+  #dropTail(): void {
+    this.#shortenTail(0);
+  }
+
+  #shortenTail(length: number): void {
+    if (length === this.#tail.length) return;
+    if (length === 0) this.#memory.truncate(this.#held.length);
+    else this.#memory.truncate(this.#held.length + 1, length);
+    this.#tail = this.#tail.slice(0, length);
+    this.#denseTail = Math.min(this.#denseTail, length);
+  }
+
+  #extendTail(tokens: Int32Array, dense: boolean): void {
+    if (dense && this.#denseTail === this.#tail.length) this.#denseTail += tokens.length;
+    this.#tail = Int32Array.from([...this.#tail, ...tokens]);
   }
 
   async #append(tokens: Int32Array, starts: Int32Array, signal: AbortSignal): Promise<void> {
@@ -233,6 +288,10 @@ export class HeldMemory {
       signal.removeEventListener("abort", cancel);
     }
   }
+}
+
+function tokensOf(documents: readonly WantedDocument[]): number {
+  return documents.reduce((sum, { tokens }) => sum + tokens.length, 0);
 }
 
 function sameTokens(a: Int32Array, b: Int32Array): boolean {

@@ -47,10 +47,15 @@ export interface Findings {
 }
 
 /**
- * What follows the documents: regions added for the question, what a search found or did not find of the names in it, and the
- * question. Small models read what is last; told of nothing, they invent what they are asked for, every time.
+ * What follows the documents: regions added for the question, what a search found or did not find of the names in it, the code
+ * selected for it (renderSelection), and the question. Small models read what is last; told of nothing, they invent what they are asked for, every time.
  */
-export function renderQuestion(question: string, regions: readonly string[], findings: Findings): string {
+export function renderQuestion(
+  question: string,
+  regions: readonly string[],
+  findings: Findings,
+  selection = "",
+): string {
   const added =
     regions.length === 0 ? "" : `More of the repository, looked up for this question:\n\n${regions.join("")}`;
   const defined = findings.definitions.map(
@@ -63,7 +68,16 @@ export function renderQuestion(question: string, regions: readonly string[], fin
   const names = findings.missing.slice(0, mostMissing).map((name) => `\`${inline(name).slice(0, 80)}\``);
   const verb = names.length === 1 ? "does" : "do";
   const absent = names.length === 0 ? "" : `Note: ${names.join(", ")} ${verb} not occur anywhere in the repository.\n`;
-  return `${added}${defined.join("")}${raised.join("")}${absent}Question: ${question.trim()}`;
+  return `${added}${defined.join("")}${raised.join("")}${absent}${selection}Question: ${question.trim()}`;
+}
+
+/** Code that a question is about, as it stands before it. */
+export function renderSelection(code: ShownRegion, language: string): string {
+  const { path, startLine, endLine, text } = code;
+  const fence = fenceFor(text);
+  const lines = startLine === endLine ? `line ${startLine}` : `lines ${startLine} to ${endLine}`;
+  const body = text.endsWith("\n") ? text : `${text}\n`;
+  return `The question is about this code, ${lines} of \`${shownPath(path)}\`:\n${fence}${language}\n${body}${fence}\n\n`;
 }
 
 function inline(text: string): string {

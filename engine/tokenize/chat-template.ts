@@ -52,6 +52,8 @@ const sentinels = [
   "QuireQuestionSentinel",
   "QuireAnswerSentinel",
   "QuireFollowUpSentinel",
+  "QuireSecondAnswerSentinel",
+  "QuireLastQuestionSentinel",
 ] as const;
 
 function unsupported(reason: string): QuireError {
@@ -83,7 +85,7 @@ function render(request: RenderRequest, deps: ChatDeps): Promise<string> {
   });
 }
 
-/** The five pieces around the four sentinels. */
+/** The pieces around the sentinels. */
 function cut(text: string): string[] {
   const pieces: string[] = [];
   let from = 0;
@@ -113,19 +115,23 @@ export async function readChatTemplate(options: ChatOptions, deps: ChatDeps = re
   const template = options.template ?? (hasChatMl(tokenizer) ? chatMl : null);
   if (template === null) throw unsupported("there is none, and the vocabulary has no <|im_start|>");
   if (template.length > maxTemplateLength) throw unsupported(`it is ${template.length} characters long`);
-  const [first, question, answer, followUp] = sentinels;
+  const [first, question, answer, followUp, secondAnswer, lastQuestion] = sentinels;
   const messages: RenderRequest["messages"] = [
     { role: "system", content: first },
     { role: "user", content: question },
     { role: "assistant", content: answer },
     { role: "user", content: followUp },
+    { role: "assistant", content: secondAnswer },
+    { role: "user", content: lastQuestion },
   ];
   const spelling = (id: number | undefined): string => (id === undefined ? "" : tokenizer.spellingOf(id));
   const request = { template, messages, bosToken: spelling(tokenizer.bosId), eosToken: spelling(tokenizer.eosId) };
   const pieces = cut(await render(request, deps)).map((piece) => tokenizer.encodeTemplate(piece));
-  const [beforeSystem, afterSystem, , afterAnswer, last] = pieces;
-  if (!beforeSystem || !afterSystem || !afterAnswer || !last) throw unsupported("it has too few pieces");
+  const [beforeSystem, afterSystem, , afterAnswer, , afterSecond, last] = pieces;
+  if (!beforeSystem || !afterSystem || !afterAnswer || !afterSecond || !last)
+    throw unsupported("it has too few pieces");
   if (last.length === 0 || afterAnswer.length === 0) throw unsupported("it does not separate questions from answers");
+  if (afterAnswer.join() !== afterSecond.join()) throw unsupported("it separates later turns differently");
   const { bosId } = tokenizer;
   const bos =
     bosId !== undefined && tokenizer.addBos && beforeSystem[0] !== bosId ? Int32Array.of(bosId) : new Int32Array(0);

@@ -25,16 +25,21 @@ export class Encoder {
 
   /**
    * Ids of each text, as `Tokenizer.encode` gives them. The arrays are shared with the cache and with equal texts: not to be
-   * written to. Throws "cancelled"; what was encoded until then is kept.
+   * written to. Throws "cancelled"; what was encoded until then is kept. `isKept` false: this text's ids do not go into the cache,
+   * which may be written to disk.
    */
-  async encodeAll(texts: readonly string[], signal?: AbortSignal): Promise<Int32Array[]> {
+  async encodeAll(
+    texts: readonly string[],
+    signal?: AbortSignal,
+    isKept: (text: string, index: number) => boolean = () => true,
+  ): Promise<Int32Array[]> {
     const result: Int32Array[] = [];
-    for (const text of texts) {
+    for (const [index, text] of texts.entries()) {
       const key = keyOf(text);
       let ids = this.#cache.get(key);
       if (ids === undefined) {
         ids = await this.#encode(text, signal);
-        this.#cache.set(key, ids);
+        if (isKept(text, index)) this.#cache.set(key, ids);
       } else await this.#pause(text.length >> 6, signal); // the hash costs a little too
       result.push(ids);
     }

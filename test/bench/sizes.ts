@@ -25,7 +25,7 @@ import { realListDeps } from "../../engine/collect/list-files.ts";
 import { findModel } from "../../engine/models/catalog.ts";
 import { readGguf } from "../../engine/models/gguf.ts";
 import { native } from "../../engine/native.ts";
-import { openModel } from "../../engine/open-model.ts";
+import { modelFile, openModel } from "../../engine/open-model.ts";
 import { classify, estimateTokens } from "../../engine/plan/classify.ts";
 import { plan } from "../../engine/plan/plan.ts";
 import { HeldMemory, pagesFor } from "../../engine/prefill/held-memory.ts";
@@ -118,7 +118,7 @@ async function collecting(): Promise<Row[]> {
   try {
     generateRepository(root);
     const folders = [{ name: "bench", root }];
-    const options = { include: [], exclude: [], trusted: true, maxFileBytes };
+    const options = { include: [], exclude: [], trusted: true, maxFileBytes, unsaved: [] };
     const once = async (heads: HeadCache) => {
       const collected = await collect(folders, options, never, { ...realListDeps, heads });
       const inputs = collected.files.map((file) => ({
@@ -187,9 +187,10 @@ async function opening(name: string, file: string): Promise<Row> {
   const cpu: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const choice = { kind: "catalog", entry, reason: "the bench" } as const;
-    const [seconds, open, cpuSeconds] = await timed(() =>
-      openModel(addon, { choice, threads: 0, cpu: "auto", signal: never, onFetch: () => {}, say: () => {} }),
-    );
+    const [seconds, open, cpuSeconds] = await timed(async () => {
+      const found = await modelFile({ choice, signal: never, onFetch: () => {}, say: () => {} });
+      return openModel(addon, found, { choice, threads: 0, cpu: "auto" });
+    });
     open.native.dispose();
     total.push(seconds);
     cpu.push(cpuSeconds);
@@ -220,8 +221,8 @@ async function measurePeak(name: string): Promise<void> {
   const entry = findModel(name);
   if (entry === undefined) throw new Error(`The catalog has no ${name}.`);
   const choice = { kind: "catalog", entry, reason: "the bench" } as const;
-  const options = { choice, threads: 0, cpu: "auto", signal: never, onFetch: () => {}, say: () => {} };
-  const open = await openModel(native(), options);
+  const file = await modelFile({ choice, signal: never, onFetch: () => {}, say: () => {} });
+  const open = await openModel(native(), file, { choice, threads: 0, cpu: "auto" });
   const tokens = open.tokenizer.encode(realSource(60_000).join("\n")).slice(0, readTokens);
   const pages = pagesFor(tokens.length) + 64;
   const shape = { summary: "mean-spread", rope: { factor: 1, originalContext: 0 } } as const;

@@ -34,14 +34,7 @@ describe("preparing a workspace", function () {
     const file = await fetchedModel("smollm2-135m");
     process.env.QUIRE_HOME = home;
     const choice = { kind: "file", path: file, reason: "the test" } as const;
-    model = await openModel(native(), {
-      choice,
-      threads: 1,
-      cpu: "auto",
-      signal: never,
-      onFetch: () => {},
-      say: () => {},
-    });
+    model = await openModel(native(), file, { choice, threads: 1, cpu: "auto" });
   });
   after(() => {
     if (homeBefore === undefined) delete process.env.QUIRE_HOME;

@@ -60,7 +60,13 @@ export function commit(root: string, seconds: number): void {
   });
 }
 
-export const everything: CollectOptions = { include: [], exclude: [], trusted: true, maxFileBytes: 1_000_000 };
+export const everything: CollectOptions = {
+  include: [],
+  exclude: [],
+  trusted: true,
+  maxFileBytes: 1_000_000,
+  unsaved: [],
+};
 
 export function deps(changed: Partial<CollectDeps> = {}): CollectDeps {
   return { ...realListDeps, heads: new Map(), ...changed };

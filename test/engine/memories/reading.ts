@@ -68,6 +68,6 @@ const options: GenerateOptions = {
 
 /** The tokens that follow a question, with page selection on. */
 export async function answerOf(held: HeldMemory): Promise<number[]> {
-  await held.appendTail(documentOf("question", 20, 99).tokens, never, quiet);
+  await held.readTail(documentOf("question", 20, 99).tokens, false, never, quiet);
   return [...(await held.generate(options, never, quiet)).tokens];
 }

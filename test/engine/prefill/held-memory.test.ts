@@ -8,7 +8,7 @@ import { QuireError } from "../../../engine/errors.ts";
 import { readGguf } from "../../../engine/models/gguf.ts";
 import { native } from "../../../engine/native.ts";
 import { HeldMemory, pagesFor, type ReadProgress, type WantedDocument } from "../../../engine/prefill/held-memory.ts";
-import type { Model } from "../../../native/index.d.ts";
+import type { GenerateOptions, Model } from "../../../native/index.d.ts";
 import { randomFrom, tinyModel, writeGguf } from "../models/gguf-writer.ts";
 
 const shape = { summary: "mean-spread", rope: { factor: 1, originalContext: 0 } } as const;
@@ -19,6 +19,23 @@ function document(name: string, tokens: number, seed = 1): WantedDocument {
   const random = randomFrom(seed);
   return { path: name, tokens: Int32Array.from({ length: tokens }, () => Math.floor(random() * 280)) };
 }
+
+const greedy: GenerateOptions = {
+  maxTokens: 12,
+  sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 0 },
+  selection: {
+    pageBudget: 256,
+    vote: "softmax",
+    spreadFactor: 1,
+    sinkPages: 1,
+    recentPages: 4,
+    denseLayers: 0,
+    force: false,
+    observe: false,
+  },
+  stopTokens: [],
+  pageMass: false,
+};
 
 const hasCode = (code: string) => (error: unknown) => error instanceof QuireError && error.code === code;
 
@@ -126,40 +143,71 @@ describe("held memory", () => {
     assert.equal(memory.tokens, 0);
   });
 
-  it("drops question and answer before the next read, and keeps the documents", async () => {
+  const ask = (tokens: Int32Array, dense = false, signal = never) => memory.readTail(tokens, dense, signal, quiet);
+  const ids = (...parts: Int32Array[]): Int32Array => Int32Array.from(parts.flatMap((part) => [...part]));
+  const question = document("question", 600, 9).tokens;
+  const more = document("more", 5, 10).tokens;
+
+  it("keeps the tail while the documents stay, and reads only what is new of it", async () => {
     await read(documents);
-    await memory.appendTail(document("question", 600, 9).tokens, never, quiet);
-    await memory.appendTail(document("more", 5, 10).tokens, never, quiet);
-    assert.equal(memory.tokens, total + 605);
+    assert.deepEqual(await ask(question), { reusedTokens: 0, prefilledTokens: 600 });
     assert.equal(memory.firstPages().length, 5, "the tail is one document");
-    memory.dropTail();
-    assert.equal(memory.tokens, total);
-    memory.dropTail();
     const outcome = await read(documents);
     assert.deepEqual([outcome.reusedTokens, outcome.prefilledTokens], [total, 0]);
+    assert.deepEqual(await ask(ids(question, more)), { reusedTokens: 600, prefilledTokens: 5 });
+    assert.deepEqual([memory.tokens, memory.tailTokens], [total + 605, 605]);
+    assert.deepEqual(await ask(question), { reusedTokens: 599, prefilledTokens: 1 }, "shortened");
+    assert.equal(memory.tokens, total + 600);
+    assert.deepEqual(await ask(ids(question.slice(0, 37), more)), { reusedTokens: 37, prefilledTokens: 5 });
+  });
+
+  it("forgets the tail when a document changes", async () => {
+    await read(documents);
+    await ask(question);
+    await read([a, c]);
+    assert.deepEqual([memory.tokens, memory.tailTokens], [57, 0]);
+  });
+
+  it("has the same tail, bit for bit, whether it was read at once, went on, or was cut and read again", async () => {
+    const whole = ids(question, more);
+    const answers: Int32Array[] = [];
+    for (const steps of [[whole], [question, whole], [ids(whole, more), question.slice(0, 333), whole]]) {
+      await read([]);
+      await read(documents);
+      for (const step of steps) await ask(step);
+      answers.push((await memory.generate({ ...greedy, maxTokens: 12 }, never, quiet)).tokens);
+    }
+    assert.deepEqual(answers[1], answers[0]);
+    assert.deepEqual(answers[2], answers[0]);
+  });
+
+  it("keeps an answer as a part of the tail; what selection computed of it does not serve a dense question", async () => {
+    await read(documents);
+    await ask(question);
+    const { tokens } = await memory.generate({ ...greedy, maxTokens: 8 }, never, quiet);
+    assert.equal(memory.tailTokens, 608);
+    const whole = ids(question, tokens, more);
+    assert.deepEqual(await ask(whole), { reusedTokens: 608, prefilledTokens: 5 });
+    assert.deepEqual(await ask(whole, true), { reusedTokens: 600, prefilledTokens: 13 });
+  });
+
+  it("goes on after a cancelled answer from what came of it", async () => {
+    await read(documents);
+    await ask(question);
+    const stopper = new AbortController();
+    const options = { ...greedy, maxTokens: 10_000 };
+    const result = await memory.generate(options, stopper.signal, () => stopper.abort());
+    assert.equal(result.stop, "cancelled");
+    assert.equal(memory.tokens, total + 600 + result.tokens.length);
+    const whole = ids(question, result.tokens, more);
+    assert.deepEqual(await ask(whole), { reusedTokens: 600 + result.tokens.length, prefilledTokens: 5 });
   });
 
   it("answers the same before and after a reuse, bit for bit", async () => {
     const answer = async (): Promise<Int32Array> => {
       await read(documents);
-      await memory.appendTail(document("question", 30, 9).tokens, never, quiet);
-      const options = {
-        maxTokens: 12,
-        sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 0 },
-        selection: {
-          pageBudget: 256,
-          vote: "softmax" as const,
-          spreadFactor: 1,
-          sinkPages: 1,
-          recentPages: 4,
-          denseLayers: 0,
-          force: false,
-          observe: false,
-        },
-        stopTokens: [],
-        pageMass: true,
-      };
-      return (await memory.generate(options, never, quiet)).tokens;
+      await ask(document("question", 30, 9).tokens);
+      return (await memory.generate({ ...greedy, maxTokens: 12 }, never, quiet)).tokens;
     };
     const first = await answer();
     assert.equal(first.length, 12);
@@ -168,11 +216,13 @@ describe("held memory", () => {
     assert.deepEqual(await answer(), first, "after another version was read in between");
   });
 
-  it("a tail cancelled half-way can be dropped", async () => {
+  it("a tail cancelled half-way stays as far as it came", async () => {
     await read([a]);
     const stopper = new AbortController();
-    const asked = memory.appendTail(document("question", 2000, 9).tokens, stopper.signal, () => stopper.abort());
+    const long = document("question", 2000, 9).tokens;
+    const asked = memory.readTail(long, false, stopper.signal, () => stopper.abort());
     await assert.rejects(asked, hasCode("cancelled"));
+    assert.deepEqual(await ask(long), { reusedTokens: 512, prefilledTokens: 1488 });
     assert.equal((await read([a, c])).reusedTokens, 40);
   });
 

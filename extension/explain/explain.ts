@@ -75,12 +75,11 @@ export class Explain {
       selection: { path: document.uri.fsPath, ...selected },
     });
     const range = new vscode.Range(selected.startLine - 1, 0, selected.endLine - 1, 0);
-    const thread = this.#comments().createCommentThread(document.uri, range, []);
-    thread.label =
+    const label =
       selected.startLine === selected.endLine
         ? vscode.l10n.t("Quire on line {0}", selected.startLine)
         : vscode.l10n.t("Quire on lines {0} to {1}", selected.startLine, selected.endLine);
-    this.#threads.add(new InlineThread(thread, conversation));
+    this.#threads.add(new InlineThread(this.#comments(), { uri: document.uri, range, label }, conversation));
     vscode.window.setStatusBarMessage(vscode.l10n.t("Quire is explaining the selection."), 3_000);
   }
 

@@ -20,9 +20,17 @@ export class InlineThread {
   readonly #listening: { dispose(): void };
   #wasWorking = true;
 
-  constructor(thread: vscode.CommentThread, conversation: Conversation) {
-    this.#thread = thread;
+  /** The thread is made with its first comment: one without any would open its reply box at once. */
+  constructor(
+    controller: vscode.CommentController,
+    place: { uri: vscode.Uri; range: vscode.Range; label: string },
+    conversation: Conversation,
+  ) {
     this.conversation = conversation;
+    const thread = controller.createCommentThread(place.uri, place.range, commentsOf(conversation));
+    this.#thread = thread;
+    thread.canReply = false;
+    thread.label = place.label;
     thread.collapsibleState = vscode.CommentThreadCollapsibleState.Expanded;
     this.#listening = conversation.onDidChange(() => this.#pace.want());
     this.#draw();
@@ -47,20 +55,21 @@ export class InlineThread {
 
   #draw(): void {
     const { turns, working } = this.conversation;
-    this.#thread.comments = turns.flatMap((turn, index) => [
-      ...(index === 0 ? [] : [comment("You", questionBody(turn))]),
-      comment(
-        "Quire",
-        answerBody(turn, addressOf, index === turns.length - 1 ? this.conversation.id : undefined),
-        turn.answer?.model,
-      ),
-    ]);
+    this.#thread.comments = commentsOf(this.conversation);
     this.#thread.contextValue = working ? "working" : "idle";
     this.#thread.canReply = !working;
     // A sentence for screen readers, once: the thread itself is not announced while it changes.
     if (this.#wasWorking && !working) vscode.window.setStatusBarMessage(outcome(turns.at(-1)?.state), 5_000);
     this.#wasWorking = working;
   }
+}
+
+/** Questions and answers in turn; the first question is what the command is called. */
+function commentsOf({ id, turns }: Conversation): vscode.Comment[] {
+  return turns.flatMap((turn, index) => [
+    ...(index === 0 ? [] : [comment("You", questionBody(turn))]),
+    comment("Quire", answerBody(turn, addressOf, index === turns.length - 1 ? id : undefined), turn.answer?.model),
+  ]);
 }
 
 function comment(name: string, { markdown, trusted }: Body, model?: string): vscode.Comment {

@@ -6,10 +6,12 @@
 // place of ours, and packed there. A file that is needed and missing, or present and not one of ours, fails the packing.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { newestGlibc, systemOf } from "./binary.mjs";
 import { entries } from "./bundle.mjs";
 import { crossAddon } from "./cross-addon.mjs";
 import { addon, nodeModules, root } from "./layout.mjs";
 import { fetchPackage } from "./npm.mjs";
+import { compareVersions } from "./prerequisites.mjs";
 import { makeReady } from "./ready.mjs";
 import { dropStamp, hashOf, readStamp, writeStamp } from "./stamps.mjs";
 import { run, Stop, step } from "./steps.mjs";
@@ -20,6 +22,9 @@ const folder = join(root, "package");
 const addonPath = "build/Release/quire.node";
 /** More would be a mistake: a model, a debug build, source maps. */
 const largestBytes = 40 * 1024 * 1024;
+
+/** Debian 10 and RHEL 8 have it; the same as VS Code's own floor. */
+const newestGlibcAllowed = "2.28";
 
 /** What an installed extension cannot do without. */
 const needed = (target) => [
@@ -73,9 +78,21 @@ async function contents(target, addonFile) {
   const ripgrep = existsSync(own) ? own : await fetchPackage(name, version);
   for (const path of ["package.json", `bin/${targets[target]?.rg ?? "rg"}`])
     files.set(`dist/node_modules/${name}/${path}`, join(ripgrep, path));
+  if (target in targets) checkBinaries(target, addonFile, join(ripgrep, "bin", targets[target].rg));
   const missing = needed(target).filter((path) => !files.has(path) || !existsSync(files.get(path)));
   if (missing.length > 0) throw new Stop(`the package would lack ${missing.join(", ")}`);
   return new Map([...files].sort());
+}
+
+/** Binaries of the target, and an addon that old systems can load; the one built here for this machine may ask for more. */
+function checkBinaries(target, addonFile, rg) {
+  for (const file of [addonFile, rg]) {
+    const system = systemOf(readFileSync(file));
+    if (system !== target) throw new Stop(`${file} is for ${system ?? "no system we know"}, not for ${target}`);
+  }
+  const glibc = newestGlibc(readFileSync(addonFile));
+  if (addonFile !== addon && glibc !== undefined && compareVersions(glibc, newestGlibcAllowed) > 0)
+    throw new Stop(`${addonFile} needs glibc ${glibc}, newer than ${newestGlibcAllowed}`);
 }
 
 function stage(files, place) {

@@ -1,0 +1,23 @@
+// until.ts — waits for a condition: asks again, often, until it holds or the time is up. Never sleeps for its own sake.
+
+const every = 50;
+
+/** The first value of `look` that is neither undefined nor false; what it threw last is in the error when the time is up. */
+export async function until<T>(
+  what: string,
+  look: () => T | undefined | false | Promise<T | undefined | false>,
+  milliseconds = 30_000,
+): Promise<T> {
+  const end = performance.now() + milliseconds;
+  let last = "";
+  for (;;) {
+    try {
+      const value = await look();
+      if (value !== undefined && value !== false) return value;
+    } catch (error) {
+      last = error instanceof Error ? `; ${error.message}` : "";
+    }
+    if (performance.now() > end) throw new Error(`${what} did not happen within ${milliseconds / 1000} s${last}`);
+    await new Promise((resolve) => setTimeout(resolve, every));
+  }
+}

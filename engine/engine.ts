@@ -167,11 +167,11 @@ export class Engine {
   }
 
   async #prepare(
-    params: { id: string; workspace: Workspace; settings: EngineSettings },
+    params: { id: string; workspace: Workspace; settings: EngineSettings; mayFetch?: boolean },
     maxTokens: number,
     signal: AbortSignal,
   ): Promise<Ready> {
-    const { id, workspace, settings } = params;
+    const { id, workspace, settings, mayFetch = true } = params;
     const addon = native();
     const cache = this.#cacheFor(workspace);
     this.#events.stage({ id, stage: "collecting" });
@@ -183,7 +183,7 @@ export class Engine {
     this.#events.stage({ id, stage: "opening model" });
     const machine = addon.machine();
     const speeds = await knownSpeeds(machine, settings.cpu, settings.threads);
-    const open = await this.#openModel(addon, machine, speeds, collected, settings, signal);
+    const open = await this.#openModel(addon, machine, speeds, collected, settings, mayFetch, signal);
     const budget = this.#budget(machine, speeds, open, collected, settings, maxTokens);
     this.#events.stage({ id, stage: "tokenizing" });
     const prepared = await prepare(collected, budget.tokens, open, cache, signal);
@@ -196,6 +196,7 @@ export class Engine {
     speeds: Speeds,
     collected: Collected,
     settings: EngineSettings,
+    mayFetch: boolean,
     signal: AbortSignal,
   ): Promise<OpenModel> {
     const held = this.#model?.open.native.info.weightBytes ?? 0;
@@ -212,6 +213,7 @@ export class Engine {
     if (settings.model === "auto") this.#sayOnce(choice.reason);
     const path = await modelFile({
       choice,
+      mayFetch,
       signal,
       onFetch: (progress) => this.#fetching(name, progress),
       say: (message) => this.#events.notice(message),

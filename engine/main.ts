@@ -57,14 +57,24 @@ function answer<Params, Result>(
         return await run(parsed.data, controller.signal);
       } catch (error) {
         const failure = toFailure(error, controller.signal);
-        if (failure.code !== "cancelled") {
-          void log("error", `${method}: ${failure.message} (${failure.code})`);
-          void log("debug", error instanceof Error ? (error.stack ?? error.message) : String(error));
-        }
+        if (failure.code !== "cancelled") report(method, failure, error);
         throw new ResponseError<Failure>(failureCode, failure.message, failure);
       }
     },
   );
+}
+
+/** What a failure was, for the log; of one that is ours to mend, the stack too. */
+function report(method: string, failure: Failure, error: unknown): void {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  void log("error", `${method}: ${failure.message} (${failure.code})`);
+  void log(failure.code === "internal" ? "error" : "debug", stack);
+  if (failure.code === "internal") console.error(stack);
+}
+
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return (text.split("\n")[0] ?? "").replace(/\.$/, "");
 }
 
 function toFailure(thrown: unknown, signal: AbortSignal): Failure {
@@ -74,7 +84,7 @@ function toFailure(thrown: unknown, signal: AbortSignal): Failure {
       ? new QuireError("cancelled", "Stopped.")
       : error instanceof QuireError
         ? error
-        : new QuireError("internal", error instanceof Error ? (error.stack ?? error.message) : String(error));
+        : new QuireError("internal", `Something went wrong inside Quire: ${firstLine(error)}.`);
   return {
     code: known.code,
     message: known.message,

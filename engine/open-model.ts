@@ -3,8 +3,10 @@
 // In: a choice of engine/models/choose.ts. Out: one object that owns the native weights. It must not know about repositories.
 
 import type { Model } from "../native/index.d.ts";
+import { QuireError } from "./errors.ts";
 import type { ModelChoice } from "./models/choose.ts";
 import { type FetchProgress, fetchModel } from "./models/fetch.ts";
+import { modelPaths, sizeOf } from "./models/files.ts";
 import { type GgufModel, readGguf } from "./models/gguf.ts";
 import { fromNative, type Native } from "./native.ts";
 import { ensureFolder, modelsFolder, quireHome } from "./paths.ts";
@@ -27,6 +29,8 @@ export interface OpenModel {
 
 export interface FileOptions {
   choice: ModelChoice;
+  /** False: what is not on disk is missing. */
+  mayFetch: boolean;
   signal: AbortSignal;
   onFetch: (progress: FetchProgress) => void;
   say: (message: string) => void;
@@ -39,9 +43,13 @@ export interface OpenOptions {
 }
 
 /** The path of a chosen model's file, fetched and verified. Throws what fetching throws. */
-export async function modelFile({ choice, signal, onFetch, say }: FileOptions): Promise<string> {
+export async function modelFile({ choice, mayFetch, signal, onFetch, say }: FileOptions): Promise<string> {
   if (choice.kind === "file") return choice.path;
   const folder = await ensureFolder(modelsFolder());
+  const { name, title, file } = choice.entry;
+  if (!mayFetch && (await sizeOf(modelPaths(folder, file).file)) === undefined) {
+    throw new QuireError("model-missing", `${title} is not on this machine yet.`, { where: name });
+  }
   return fetchModel(choice.entry, { folder, signal, onProgress: onFetch, say });
 }
 

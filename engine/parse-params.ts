@@ -5,8 +5,15 @@ import type { AskParams, InitializeParams, MapParams, ModelParams } from "./prot
 
 const count = z.int().nonnegative();
 
+const folder = z.strictObject({
+  name: z.string().min(1),
+  root: z.string().min(1),
+  include: z.array(z.string()).exactOptional(),
+  exclude: z.array(z.string()).exactOptional(),
+});
+
 const workspace = z.strictObject({
-  folders: z.array(z.strictObject({ name: z.string().min(1), root: z.string().min(1) })).min(1),
+  folders: z.array(folder).min(1),
   include: z.array(z.string()),
   exclude: z.array(z.string()),
   trusted: z.boolean(),
@@ -41,7 +48,12 @@ export const initializeSchema: z.ZodType<InitializeParams> = z.strictObject({
   client: z.string(),
 });
 
-export const mapSchema: z.ZodType<MapParams> = z.strictObject({ id: z.string(), workspace, settings });
+export const mapSchema: z.ZodType<MapParams> = z.strictObject({
+  id: z.string(),
+  workspace,
+  settings,
+  mayFetch: z.boolean().exactOptional(),
+});
 
 const text = z.string().max(200_000);
 
@@ -59,6 +71,7 @@ export const askSchema: z.ZodType<AskParams> = z.strictObject({
   selection: selection.exactOptional(),
   thread: z.strictObject({ id: z.string().min(1), turns: z.array(turn) }),
   fresh: z.boolean(),
+  mayFetch: z.boolean().exactOptional(),
   maxTokens: z.int().min(1).max(1_000_000),
   sampling,
 });

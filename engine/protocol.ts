@@ -64,6 +64,9 @@ export interface WorkspaceFolder {
   name: string;
   /** Absolute path. */
   root: string;
+  /** Patterns of this folder alone, besides the workspace's. */
+  include?: string[];
+  exclude?: string[];
 }
 
 export interface Workspace {
@@ -143,6 +146,8 @@ export interface AskParams {
   thread: { id: string; turns: Turn[] };
   /** Read the workspace again, whatever is kept of it. */
   fresh: boolean;
+  /** False: a model that is not on disk is not fetched; the failure is "model-missing" with its name as `where`. Absent: true. */
+  mayFetch?: boolean;
   /** Most tokens of the answer. */
   maxTokens: number;
   sampling: SamplingParams;
@@ -253,6 +258,8 @@ export interface MapParams {
   id: string;
   workspace: Workspace;
   settings: EngineSettings;
+  /** As for an ask. */
+  mayFetch?: boolean;
 }
 
 export interface MapResult {

@@ -64,8 +64,11 @@ async function collectFolder(
   }
   const listing = await listFiles(root, options.trusted, signal, deps);
   const changes = listing.by === "git" ? await lastChanges(root, signal, deps) : new Map<string, number>();
-  const included = options.include.length > 0 ? ignore().add(options.include) : undefined;
-  const excluded = ignore().add(options.exclude);
+  // A file must be wanted by the workspace and by its folder.
+  const included = [options.include, folder.include ?? []].flatMap((globs) =>
+    globs.length > 0 ? [ignore().add(globs)] : [],
+  );
+  const excluded = ignore().add([...options.exclude, ...(folder.exclude ?? [])]);
   const isInside = insideOf(root);
   const unsaved = unsavedIn([folder.root, root], options.unsaved);
   const paths = [...listing.paths, ...(await newFiles(root, listing, [...unsaved.keys()], signal, deps))];
@@ -75,7 +78,7 @@ async function collectFolder(
     const refused = (verdict: Verdict): LeftOut => ({ path: shown, ...verdict });
     if (relative.includes("\ufffd")) return refused({ reason: "unreadable", detail: "its name is not UTF-8" });
     if (ignore.isPathValid(relative)) {
-      if (included !== undefined && !included.ignores(relative))
+      if (!included.every((globs) => globs.ignores(relative)))
         return refused({ reason: "excluded", detail: "not included" });
       if (excluded.ignores(relative)) return refused({ reason: "excluded" });
     }

@@ -188,7 +188,7 @@ async function opening(name: string, file: string): Promise<Row> {
   for (let round = 0; round < rounds; round++) {
     const choice = { kind: "catalog", entry, reason: "the bench" } as const;
     const [seconds, open, cpuSeconds] = await timed(async () => {
-      const found = await modelFile({ choice, signal: never, onFetch: () => {}, say: () => {} });
+      const found = await modelFile({ choice, mayFetch: true, signal: never, onFetch: () => {}, say: () => {} });
       return openModel(addon, found, { choice, threads: 0, cpu: "auto" });
     });
     open.native.dispose();
@@ -221,7 +221,7 @@ async function measurePeak(name: string): Promise<void> {
   const entry = findModel(name);
   if (entry === undefined) throw new Error(`The catalog has no ${name}.`);
   const choice = { kind: "catalog", entry, reason: "the bench" } as const;
-  const file = await modelFile({ choice, signal: never, onFetch: () => {}, say: () => {} });
+  const file = await modelFile({ choice, mayFetch: true, signal: never, onFetch: () => {}, say: () => {} });
   const open = await openModel(native(), file, { choice, threads: 0, cpu: "auto" });
   const tokens = open.tokenizer.encode(realSource(60_000).join("\n")).slice(0, readTokens);
   const pages = pagesFor(tokens.length) + 64;

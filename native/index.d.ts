@@ -55,6 +55,8 @@ export interface Machine {
   cores: number;
   memoryBytes: number;
   availableBytes: number;
+  /** Of the addon with the CUDA backend: the GPU it would use, or why it cannot (no driver, too old a driver, no GPU). */
+  gpu?: { name: string; refusal: string; memoryBytes: number; freeBytes: number };
 }
 
 export interface MemoryOptions {

@@ -60,6 +60,10 @@ const rules: Rule[] = [
   { from: "native/model/", values: ["native/kernels/", "native/core/"] },
   { from: "native/memory/", values: ["native/model/", "native/kernels/", "native/core/"] },
   { from: "native/decode/", values: ["native/memory/", "native/model/", "native/kernels/", "native/core/"] },
+  {
+    from: "native/cuda/",
+    values: ["native/decode/", "native/memory/", "native/model/", "native/kernels/", "native/core/"],
+  },
   { from: "native/addon/", values: ["native/"] },
   { from: "native/index.d.ts", values: [] },
   // Product code imports neither of these.
@@ -72,7 +76,7 @@ const rules: Rule[] = [
 const reserved: { to: RegExp; only: string[] }[] = [
   { to: /^vscode$/, only: ["extension/"] },
   { to: /^(napi|node_api|js_native_api|node|uv|v8)\.h$/, only: ["native/addon/"] },
-  { to: /^(cuda|cublas|cutlass|nvrtc)[\w/]*\.(h|cuh)$/, only: ["native/kernels/cuda/"] },
+  { to: /^(cuda|cublas|cutlass|nvrtc)[\w/]*\.(h|cuh)$/, only: ["native/kernels/cuda/", "native/cuda/"] },
   { to: /^(immintrin|x86intrin|arm_neon)\.h$/, only: ["native/kernels/cpu/", "native/core/thread_pool.cpp", "test/"] },
   { to: /^(gtest|gmock)\//, only: ["test/native/"] },
 ];

@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "native/addon/backend.h"
 #include "native/kernels/ops.h"
 
 #if defined(__APPLE__)
@@ -77,6 +78,15 @@ Napi::Value machine_call(const Napi::CallbackInfo& info) {
   machine.Set("cores", static_cast<double>(std::thread::hardware_concurrency()));
   machine.Set("memoryBytes", memory.total);
   machine.Set("availableBytes", memory.available);
+  if (has_device_backend()) {
+    const Device device = find_device();
+    Napi::Object gpu = Napi::Object::New(env);
+    gpu.Set("name", device.name);
+    gpu.Set("refusal", device.refusal);
+    gpu.Set("memoryBytes", device.memory_bytes);
+    gpu.Set("freeBytes", device.free_bytes);
+    machine.Set("gpu", gpu);
+  }
   return machine;
 }
 

@@ -162,7 +162,7 @@ Napi::Value MemoryHandle::append(const Napi::CallbackInfo& info) {
     return AsyncCall<bool>::start(
         env, info.This().As<Napi::Object>(),
         [state, tokens, starts] {
-          state->forward.prefill(state->memory, tokens, starts, state->cancel, nullptr);
+          state->decoder->prefill(tokens, starts, state->cancel, nullptr);
           return true;
         },
         [](Napi::Env result_env, bool&) { return result_env.Undefined(); }, [state] { state->model->busy = false; });
@@ -179,7 +179,7 @@ Napi::Value MemoryHandle::append_with_logits(const Napi::CallbackInfo& info) {
         env, info.This().As<Napi::Object>(),
         [state, tokens, starts] {
           std::vector<float> logits;
-          state->forward.prefill(state->memory, tokens, starts, state->cancel, &logits);
+          state->decoder->prefill(tokens, starts, state->cancel, &logits);
           return logits;
         },
         [](Napi::Env result_env, std::vector<float>& logits) -> Napi::Value {
@@ -198,8 +198,8 @@ void MemoryHandle::truncate(const Napi::CallbackInfo& info) {
     if (count > 0 && !info[1].IsUndefined()) tokens = integer_of(info[1], "tokens", 0, tokens);
     const int32_t shortened = state.memory.truncate(count, tokens);
     const PageList list = state.memory.list();
-    if (shortened >= 0) state.forward.summarize_page(state.memory, shortened, list.count[list.pages - 1]);
-    state.forward.forget_last();
+    if (shortened >= 0) state.decoder->summarize_page(shortened, list.count[list.pages - 1]);
+    state.decoder->forget_last();
   });
 }
 
@@ -214,7 +214,7 @@ Napi::Value MemoryHandle::generate(const Napi::CallbackInfo& info) {
     return AsyncCall<GenerateResult>::start(
         env, info.This().As<Napi::Object>(),
         [state, options, hand_out] {
-          return quire::generate(state->forward, state->memory, options, state->cancel, [&](int32_t token) {
+          return state->decoder->generate(options, state->cancel, [&](int32_t token) {
             hand_out.NonBlockingCall([token](Napi::Env call_env, Napi::Function on_tokens) {
               on_tokens.Call({to_js_integers(call_env, {token})});
             });
@@ -239,6 +239,10 @@ Napi::Value MemoryHandle::save_document(const Napi::CallbackInfo& info) {
     return AsyncCall<int64_t>::start(
         env, info.This().As<Napi::Object>(),
         [state, index, tokens, name, file] {
+          const auto& documents = state->memory.documents();
+          if (index < static_cast<int64_t>(documents.size()))
+            state->decoder->fetch_pages(documents[static_cast<size_t>(index)].first_page,
+                                        state->memory.document_pages(index));
           return save_segment(state->memory, index, tokens, name, file, state->cancel);
         },
         [](Napi::Env result_env, int64_t& bytes) -> Napi::Value {
@@ -259,8 +263,11 @@ Napi::Value MemoryHandle::load_document(const Napi::CallbackInfo& info) {
         env, info.This().As<Napi::Object>(),
         [state, tokens, name, file] {
           LoadOutcome outcome = load_segment(state->memory, tokens, name, file, state->cancel);
-          // The hidden state of its last token is not in the file.
-          if (outcome.kind == LoadOutcome::kLoaded) state->forward.forget_last();
+          if (outcome.kind == LoadOutcome::kLoaded) {
+            state->decoder->store_pages(state->memory.documents().back().first_page,
+                                        state->memory.pages() - state->memory.documents().back().first_page);
+            state->decoder->forget_last();  // the hidden state of its last token is not in the file
+          }
           return outcome;
         },
         [](Napi::Env result_env, LoadOutcome& outcome) -> Napi::Value {
@@ -280,8 +287,10 @@ void MemoryHandle::cancel(const Napi::CallbackInfo&) {
 
 Napi::Value MemoryHandle::digest(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
+    MemoryState& state = idle();
+    state.decoder->fetch_pages(0, state.memory.pages());
     char hex[17];
-    std::snprintf(hex, sizeof hex, "%016" PRIx64, idle().memory.digest());
+    std::snprintf(hex, sizeof hex, "%016" PRIx64, state.memory.digest());
     return Napi::String::New(info.Env(), hex);
   });
 }

@@ -6,8 +6,9 @@
 #include <atomic>
 #include <memory>
 
+#include "native/addon/backend.h"
 #include "native/addon/model_handle.h"
-#include "native/decode/forward.h"
+#include "native/decode/decoder.h"
 
 namespace quire {
 
@@ -16,10 +17,10 @@ struct MemoryState {
   MemoryState(std::shared_ptr<ModelState> of, int64_t pages, Summary summary, const RopeScaling& rope)
       : model(std::move(of)),
         memory(model->weights.geometry, pages, summary),
-        forward(model->weights, model->ops, model->pool, rope) {}
+        decoder(make_decoder(*model, memory, rope)) {}
   std::shared_ptr<ModelState> model;
   Memory memory;
-  Forward forward;
+  std::unique_ptr<Decoder> decoder;
   std::atomic<bool> cancel{false};
 };
 

@@ -6,6 +6,7 @@
 #include "native/addon/addon_data.h"
 #include "native/addon/arguments.h"
 #include "native/addon/async_call.h"
+#include "native/addon/backend.h"
 #include "native/memory/memory.h"
 
 namespace quire {
@@ -84,7 +85,7 @@ Napi::Value ModelHandle::info(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const ModelState& model = *state();
     Napi::Object result = Napi::Object::New(info.Env());
-    result.Set("backend", std::string("cpu ") + model.ops.name);
+    result.Set("backend", backend_name(model));
     result.Set("threads", model.pool.threads());
     result.Set("weightBytes", static_cast<double>(model.weights.bytes));
     result.Set("pageBytes", static_cast<double>(Memory::page_bytes(model.weights.geometry)));
@@ -109,6 +110,7 @@ Napi::Value open_model_call(const Napi::CallbackInfo& info) {
         [path, geometry, tensors = std::move(tensors), threads, &ops] {
           auto state = std::make_shared<ModelState>(threads, ops);
           state->weights = open_model(path, geometry, tensors, state->pool);
+          place_model(*state);
           return state;
         },
         [](Napi::Env result_env, State& state) -> Napi::Value {

@@ -18,6 +18,7 @@ struct ModelState {
   ThreadPool pool;
   const Ops& ops;
   ModelWeights weights;
+  std::shared_ptr<void> device;   // the weights there, where this addon's backend has one (backend.cpp)
   std::atomic<bool> busy{false};  // the pool has one caller at a time
 };
 

@@ -24,9 +24,7 @@ constexpr int kThreads = 256;
 constexpr int kTileBytes = kRows * kDepth * 2;
 constexpr int kSharedBytes = 4 * kTileBytes;  // two buffers of weights, two of activations
 
-__device__ int swizzled(int row, int chunk) {
-  return row * 128 + ((chunk ^ ((row & 7) ^ ((row >> 3 & 1) << 1))) << 4);
-}
+__device__ int swizzled(int row, int chunk) { return row * 128 + ((chunk ^ ((row & 7) ^ ((row >> 3 & 1) << 1))) << 4); }
 
 __device__ uint32_t shared_address(const void* p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
 
@@ -81,7 +79,8 @@ struct FloatLane {
     }
   }
   __device__ uint2 halves(int r, int which, int) const {
-    return pack_halves(values[4 * which][r], values[4 * which + 1][r], values[4 * which + 2][r], values[4 * which + 3][r]);
+    return pack_halves(values[4 * which][r], values[4 * which + 1][r], values[4 * which + 2][r],
+                       values[4 * which + 3][r]);
   }
 };
 
@@ -108,10 +107,9 @@ __device__ void load_matrix(uint32_t address, uint32_t* r) {
                : "r"(address));
 }
 __device__ void multiply(float* c, const uint32_t* a, const uint32_t* b) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
 template <TensorType kType>

@@ -70,13 +70,14 @@ template <TensorType kType>
 __device__ float float_weight(const uint8_t* p) {
   if (kType == TensorType::kF32) return *reinterpret_cast<const float*>(p);
   const unsigned short bits = *reinterpret_cast<const unsigned short*>(p);
-  return kType == TensorType::kF16 ? __half2float(__ushort_as_half(bits)) : __uint_as_float(static_cast<uint32_t>(bits) << 16);
+  return kType == TensorType::kF16 ? __half2float(__ushort_as_half(bits))
+                                   : __uint_as_float(static_cast<uint32_t>(bits) << 16);
 }
 
 // Float weights are [K][16 rows]: a lane takes rows 4q … 4q+3 of every 4th column of its unit of 128.
 template <TensorType kType>
-__device__ void add_float_units(const uint8_t* group, const DeviceVector& x, int columns, int first, int stride, int lane,
-                                float* sums) {
+__device__ void add_float_units(const uint8_t* group, const DeviceVector& x, int columns, int first, int stride,
+                                int lane, float* sums) {
   constexpr int kBytes = kType == TensorType::kF32 ? 4 : 2;
   wait_for_previous();
   const int q = lane & 3;
@@ -141,7 +142,8 @@ __global__ void __launch_bounds__(kMaxWarps * 32) gemv_kernel(const __grid_const
   part.out[row] = args.accumulate ? part.out[row] + sum : sum;
 }
 
-__global__ void __launch_bounds__(kMaxWarps * 32) swiglu_kernel(const __grid_constant__ GemvSwigluArgs args, int warps) {
+__global__ void __launch_bounds__(kMaxWarps * 32)
+    swiglu_kernel(const __grid_constant__ GemvSwigluArgs args, int warps) {
   __shared__ float shared[kMaxWarps][16];
   const int local = threadIdx.x / 32 / warps;  // 0, 1: gate; 2, 3: up
   const int group = 2 * blockIdx.x + (local & 1);

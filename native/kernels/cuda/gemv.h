@@ -7,9 +7,9 @@ namespace quire::cuda {
 
 // One quantised vector, as QuantRows of ops.h with T = 1; for float weights its floats.
 struct DeviceVector {
-  const int8_t* codes = nullptr;   // [K]
-  const float* scales = nullptr;   // [K/32]
-  const float* floats = nullptr;   // [K], only read by float weights
+  const int8_t* codes = nullptr;  // [K]
+  const float* scales = nullptr;  // [K/32]
+  const float* floats = nullptr;  // [K], only read by float weights
 };
 
 struct GemvPart {

@@ -18,7 +18,7 @@ struct Packed {
   static constexpr int kHigh = kType == TensorType::kQ6_K ? 2
                                : kType == TensorType::kQ5_0 || kType == TensorType::kQ5_1 || kType == TensorType::kQ5_K
                                    ? 1
-                                   : 0;  // bits
+                                   : 0;           // bits
   static constexpr int kBlocks = kSuper ? 8 : 1;  // of a chunk
   static constexpr int kHeader = kType == TensorType::kQ6_K ? 288 : kSuper ? 320 : kMinimum ? 64 : 32;
   static constexpr int kHighBytes = 64 * kHigh;

@@ -109,8 +109,8 @@ struct Draw {
 };
 
 // The largest key such that what is at or above it, and not below `floor`, reaches `wanted` of counts or of mass.
-__device__ uint32_t find_threshold(Draw& draw, const SampleSpace& space, const SampleArgs& args, float best, uint32_t floor,
-                                   bool by_count, unsigned long long wanted, bool measure) {
+__device__ uint32_t find_threshold(Draw& draw, const SampleSpace& space, const SampleArgs& args, float best,
+                                   uint32_t floor, bool by_count, unsigned long long wanted, bool measure) {
   uint32_t known = 0, found = 0;
   unsigned long long above = 0;
   for (int shift = 24; shift >= 0; shift -= 8) {

@@ -33,10 +33,10 @@ struct SampleArgs {
 
 // What the kernels work in: made once per memory, cleared before each generation.
 struct SampleSpace {
-  SampleArgs* args = nullptr;         // of the generation under way, on the device, so that a graph serves all of them
-  unsigned long long* best = nullptr; // the largest (logit, lower id) so far
+  SampleArgs* args = nullptr;          // of the generation under way, on the device, so that a graph serves all of them
+  unsigned long long* best = nullptr;  // the largest (logit, lower id) so far
   uint32_t* arrivals = nullptr;
-  uint32_t* seen = nullptr;           // [V/32 + 1] bits: tokens of the answer
+  uint32_t* seen = nullptr;  // [V/32 + 1] bits: tokens of the answer
   StepState* step = nullptr;
   const int32_t* list_slots = nullptr;
   const int64_t* counters = nullptr;

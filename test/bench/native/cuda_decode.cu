@@ -12,14 +12,15 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "native/kernels/cuda/gpu_forward.h"
-#include "native/kernels/cuda/gpu_model.h"
+#include "native/cuda/gpu_forward.h"
+#include "native/cuda/gpu_model.h"
 
 namespace quire::cuda {
 namespace {
 
 // Random codes; scales of ±2^-12 … ±2^-11, so that weights are of the size that a model's are.
-__global__ void weights_kernel(uint32_t* p, int64_t words, int64_t chunk_words, int header_words, int scale_words, uint32_t seed) {
+__global__ void weights_kernel(uint32_t* p, int64_t words, int64_t chunk_words, int header_words, int scale_words,
+                               uint32_t seed) {
   for (int64_t i = blockIdx.x * 256ll + threadIdx.x; i < words; i += gridDim.x * 256ll) {
     uint32_t h = (static_cast<uint32_t>(i) ^ seed) * 2654435761u;
     h ^= h >> 15;
@@ -44,7 +45,8 @@ struct Shape {
   bool own_head;
 };
 
-Geometry geometry(Architecture a, int64_t l, int64_t h, int64_t g, int64_t d, int64_t e, int64_t f, int64_t v, float base) {
+Geometry geometry(Architecture a, int64_t l, int64_t h, int64_t g, int64_t d, int64_t e, int64_t f, int64_t v,
+                  float base) {
   Geometry out;
   out.architecture = a;
   out.layers = l;
@@ -72,7 +74,8 @@ class Maker {
     const PackedLayout layout = packed_layout(type);
     const bool two = layout.header_bytes == 320 || layout.header_bytes == 64;
     weights_kernel<<<1024, 256>>>(reinterpret_cast<uint32_t*>(model_.owners.back().get()), bytes / 4,
-                                  layout.chunk_bytes() / 4, static_cast<int>(layout.header_bytes / 4), two ? 16 : 8, ++seed_);
+                                  layout.chunk_bytes() / 4, static_cast<int>(layout.header_bytes / 4), two ? 16 : 8,
+                                  ++seed_);
     check_launch("weights");
     model_.bytes += bytes;
     return {type, static_cast<int32_t>(rows), static_cast<int32_t>(columns), group, model_.owners.back().get()};
@@ -125,7 +128,8 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-void bench_shape(const Shape& shape, const std::vector<int64_t>& contexts, int64_t budget, bool prefill, const std::string& gpu) {
+void bench_shape(const Shape& shape, const std::vector<int64_t>& contexts, int64_t budget, bool prefill,
+                 const std::string& gpu) {
   const std::shared_ptr<GpuModel> model = random_model(shape.geometry, shape.own_head);
   const std::atomic<bool> cancel{false};
   for (const int64_t context : contexts) {
@@ -149,14 +153,16 @@ void bench_shape(const Shape& shape, const std::vector<int64_t>& contexts, int64
           seconds.push_back(result.seconds / 128);
           counts = result.counts;
         }
-        std::printf("{\"bench\":\"gpu\",\"what\":\"decode\",\"gpu\":\"%s\",\"shape\":\"%s\",\"context\":%lld,\"pageBudget\":%lld,"
-                    "\"summary\":\"mean-spread\",\"vote\":\"softmax\",\"denseLayers\":0,\"quire\":%.1f,\"msPerToken\":%.3f,"
-                    "\"weightGB\":%.2f,\"weightGBs\":%.0f,\"attendedShare\":%.3f}\n",
-                    gpu.c_str(), shape.name, static_cast<long long>(context), static_cast<long long>(budget),
-                    1 / median(seconds), median(seconds) * 1e3, model->bytes / 1e9,
-                    (model->bytes - (shape.own_head ? shape.geometry.vocabulary / 16 * model->embedding.group_bytes : 0)) /
-                        median(seconds) / 1e9,
-                    static_cast<double>(counts.attended) / std::max<double>(1, static_cast<double>(counts.total)));
+        std::printf(
+            "{\"bench\":\"gpu\",\"what\":\"decode\",\"gpu\":\"%s\",\"shape\":\"%s\",\"context\":%lld,\"pageBudget\":%"
+            "lld,"
+            "\"summary\":\"mean-spread\",\"vote\":\"softmax\",\"denseLayers\":0,\"quire\":%.1f,\"msPerToken\":%.3f,"
+            "\"weightGB\":%.2f,\"weightGBs\":%.0f,\"attendedShare\":%.3f}\n",
+            gpu.c_str(), shape.name, static_cast<long long>(context), static_cast<long long>(budget),
+            1 / median(seconds), median(seconds) * 1e3, model->bytes / 1e9,
+            (model->bytes - (shape.own_head ? shape.geometry.vocabulary / 16 * model->embedding.group_bytes : 0)) /
+                median(seconds) / 1e9,
+            static_cast<double>(counts.attended) / std::max<double>(1, static_cast<double>(counts.total)));
       } else {
         std::vector<int32_t> chunk(8192);
         for (size_t i = 0; i < chunk.size(); ++i) chunk[i] = static_cast<int32_t>(i * 7919 % 50000);
@@ -168,9 +174,10 @@ void bench_shape(const Shape& shape, const std::vector<int64_t>& contexts, int64
           seconds.push_back(took);
           memory.roll_back(mark);
         }
-        std::printf("{\"bench\":\"gpu\",\"what\":\"prefill\",\"gpu\":\"%s\",\"shape\":\"%s\",\"context\":%lld,\"tokens\":8192,"
-                    "\"attention\":\"dense\",\"quire\":%.0f}\n",
-                    gpu.c_str(), shape.name, static_cast<long long>(context), 8192 / median(seconds));
+        std::printf(
+            "{\"bench\":\"gpu\",\"what\":\"prefill\",\"gpu\":\"%s\",\"shape\":\"%s\",\"context\":%lld,\"tokens\":8192,"
+            "\"attention\":\"dense\",\"quire\":%.0f}\n",
+            gpu.c_str(), shape.name, static_cast<long long>(context), 8192 / median(seconds));
       }
       std::fflush(stdout);
     }
@@ -190,7 +197,8 @@ int bench(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--contexts") == 0 && i + 1 < argc) {
       contexts.clear();
-      for (char* p = std::strtok(argv[++i], ","); p != nullptr; p = std::strtok(nullptr, ",")) contexts.push_back(std::atoll(p));
+      for (char* p = std::strtok(argv[++i], ","); p != nullptr; p = std::strtok(nullptr, ","))
+        contexts.push_back(std::atoll(p));
     } else if (std::strcmp(argv[i], "--budget") == 0 && i + 1 < argc) {
       budget = std::atoll(argv[++i]);
     } else if (std::strcmp(argv[i], "--no-prefill") == 0) {

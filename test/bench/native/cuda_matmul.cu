@@ -95,7 +95,11 @@ int bench() {
   const Named types[] = {{TensorType::kQ4_K, "Q4_K"}, {TensorType::kQ6_K, "Q6_K"}, {TensorType::kQ5_K, "Q5_K"},
                          {TensorType::kQ5_0, "Q5_0"}, {TensorType::kQ8_0, "Q8_0"}, {TensorType::kQ4_0, "Q4_0"},
                          {TensorType::kQ4_1, "Q4_1"}, {TensorType::kF16, "F16"}};
-  const Shape shapes[] = {{"8B qo", 4096, 4096}, {"8B down", 4096, 14336}, {"7B down", 3584, 18944}, {"8B head", 128256, 4096}, {"0.5B o", 896, 896 + 128}};
+  const Shape shapes[] = {{"8B qo", 4096, 4096},
+                          {"8B down", 4096, 14336},
+                          {"7B down", 3584, 18944},
+                          {"8B head", 128256, 4096},
+                          {"0.5B o", 896, 896 + 128}};
   for (const Named& type : types)
     for (const Shape& shape : shapes) {
       const int64_t group_bytes = packed_group_bytes(type.type, shape.columns);
@@ -104,12 +108,15 @@ int bench() {
       const int copies = static_cast<int>(std::min<int64_t>(kPool / bytes, 64));
       const double us = time_graph(copies, [&](int i, cudaStream_t s) {
         GemvArgs args;
-        args.part[0] = {{type.type, shape.rows, shape.columns, group_bytes, pool.get() + i * bytes}, nullptr, out.get()};
+        args.part[0] = {
+            {type.type, shape.rows, shape.columns, group_bytes, pool.get() + i * bytes}, nullptr, out.get()};
         args.x = {codes.get(), scales.get(), floats.get()};
         gemv(args, s);
       });
-      std::printf("{\"bench\":\"gpu\",\"what\":\"gemv\",\"type\":\"%s\",\"shape\":\"%s\",\"us\":%.2f,\"gbs\":%.0f,\"share\":%.2f}\n",
-                  type.name, shape.name, us, bytes / us / 1e3, bytes / us / 1e3 / peak);
+      std::printf(
+          "{\"bench\":\"gpu\",\"what\":\"gemv\",\"type\":\"%s\",\"shape\":\"%s\",\"us\":%.2f,\"gbs\":%.0f,\"share\":%."
+          "2f}\n",
+          type.name, shape.name, us, bytes / us / 1e3, bytes / us / 1e3 / peak);
     }
   for (const Shape& shape : {Shape{"8B gate+up", 14336, 4096}, {"7B gate+up", 18944, 3584}}) {
     const int64_t group_bytes = packed_group_bytes(TensorType::kQ4_K, shape.columns);
@@ -125,8 +132,10 @@ int bench() {
       args.codes = reinterpret_cast<int8_t*>(out.get());
       gemv_swiglu(args, s);
     });
-    std::printf("{\"bench\":\"gpu\",\"what\":\"gemv_swiglu\",\"type\":\"Q4_K\",\"shape\":\"%s\",\"us\":%.2f,\"gbs\":%.0f,\"share\":%.2f}\n",
-                shape.name, us, 2 * bytes / us / 1e3, 2 * bytes / us / 1e3 / peak);
+    std::printf(
+        "{\"bench\":\"gpu\",\"what\":\"gemv_swiglu\",\"type\":\"Q4_K\",\"shape\":\"%s\",\"us\":%.2f,\"gbs\":%.0f,"
+        "\"share\":%.2f}\n",
+        shape.name, us, 2 * bytes / us / 1e3, 2 * bytes / us / 1e3 / peak);
   }
   DeviceBuffer<__half> x(int64_t{8192} * 18944);
   fill_kernel<<<1024, 256>>>(reinterpret_cast<uint32_t*>(x.get()), x.count() / 2);
@@ -143,8 +152,10 @@ int bench() {
           args.tokens = tokens;
           gemm(args, s);
         });
-        std::printf("{\"bench\":\"gpu\",\"what\":\"gemm\",\"type\":\"%s\",\"shape\":\"%s\",\"tokens\":%d,\"us\":%.0f,\"tflops\":%.0f}\n",
-                    type.name, shape.name, tokens, us, 2.0 * shape.rows * shape.columns * tokens / us / 1e6);
+        std::printf(
+            "{\"bench\":\"gpu\",\"what\":\"gemm\",\"type\":\"%s\",\"shape\":\"%s\",\"tokens\":%d,\"us\":%.0f,"
+            "\"tflops\":%.0f}\n",
+            type.name, shape.name, tokens, us, 2.0 * shape.rows * shape.columns * tokens / us / 1e6);
       }
   return 0;
 }

@@ -11,8 +11,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "native/cuda/gpu_forward.h"
 #include "native/decode/generate.h"
-#include "native/kernels/cuda/gpu_forward.h"
 
 namespace quire::cuda {
 namespace {
@@ -29,8 +29,8 @@ Table read_table(const char* path) {
   Geometry& g = table.geometry;
   std::string architecture;
   int64_t tensors = 0, tokens = 0;
-  in >> architecture >> g.layers >> g.heads >> g.kv_heads >> g.head_size >> g.embedding >> g.feed_forward >> g.vocabulary >>
-      g.context >> g.norm_epsilon >> g.rope_base >> tensors;
+  in >> architecture >> g.layers >> g.heads >> g.kv_heads >> g.head_size >> g.embedding >> g.feed_forward >>
+      g.vocabulary >> g.context >> g.norm_epsilon >> g.rope_base >> tensors;
   g.architecture = architecture == "qwen2" ? Architecture::kQwen2 : Architecture::kLlama;
   for (int64_t i = 0; i < tensors; ++i) {
     TensorEntry entry;
@@ -76,8 +76,11 @@ Difference compare(const float* a, const float* b, int64_t rows, int64_t vocabul
 }
 
 void print(const char* what, const Difference& d) {
-  std::printf("{\"bench\":\"gpu\",\"what\":\"same-answers\",\"path\":\"%s\",\"positions\":%lld,\"meanKl\":%.6f,\"maxKl\":%.5f,\"sameFirst\":%.4f}\n",
-              what, static_cast<long long>(d.positions), d.mean, d.largest, static_cast<double>(d.same) / static_cast<double>(d.positions));
+  std::printf(
+      "{\"bench\":\"gpu\",\"what\":\"same-answers\",\"path\":\"%s\",\"positions\":%lld,\"meanKl\":%.6f,\"maxKl\":%.5f,"
+      "\"sameFirst\":%.4f}\n",
+      what, static_cast<long long>(d.positions), d.mean, d.largest,
+      static_cast<double>(d.same) / static_cast<double>(d.positions));
   std::fflush(stdout);
 }
 
@@ -130,10 +133,10 @@ int run(const char* file, const char* table_file) {
     const GenerateResult plain = generate(cpu_steps, cpu_step_memory, options, cancel, [](int32_t) {});
     print(budget == 0 ? "decode-dense" : "decode-budget-128",
           compare(plain.logits.data(), result.logits.data(), n - half, g.vocabulary));
-    std::printf("{\"what\":\"counts\",\"cpu\":[%lld,%lld,%lld],\"gpu\":[%lld,%lld,%lld]}\n", static_cast<long long>(plain.counts.scored),
-                static_cast<long long>(plain.counts.attended), static_cast<long long>(plain.counts.total),
-                static_cast<long long>(result.counts.scored), static_cast<long long>(result.counts.attended),
-                static_cast<long long>(result.counts.total));
+    std::printf("{\"what\":\"counts\",\"cpu\":[%lld,%lld,%lld],\"gpu\":[%lld,%lld,%lld]}\n",
+                static_cast<long long>(plain.counts.scored), static_cast<long long>(plain.counts.attended),
+                static_cast<long long>(plain.counts.total), static_cast<long long>(result.counts.scored),
+                static_cast<long long>(result.counts.attended), static_cast<long long>(result.counts.total));
 
     // Greedy, 64 tokens, from the same place.
     GenerateOptions greedy;
@@ -143,8 +146,11 @@ int run(const char* file, const char* table_file) {
     const GenerateResult b = generate(cpu_steps, cpu_step_memory, greedy, cancel, [](int32_t) {});
     size_t same = 0;
     while (same < a.tokens.size() && same < b.tokens.size() && a.tokens[same] == b.tokens[same]) ++same;
-    std::printf("{\"bench\":\"gpu\",\"what\":\"greedy\",\"budget\":%lld,\"sameTokens\":%zu,\"of\":%zu,\"stop\":\"%s\",\"tokensPerSecond\":%.1f}\n",
-                static_cast<long long>(budget), same, b.tokens.size(), a.stop.c_str(), static_cast<double>(a.tokens.size()) / a.seconds);
+    std::printf(
+        "{\"bench\":\"gpu\",\"what\":\"greedy\",\"budget\":%lld,\"sameTokens\":%zu,\"of\":%zu,\"stop\":\"%s\","
+        "\"tokensPerSecond\":%.1f}\n",
+        static_cast<long long>(budget), same, b.tokens.size(), a.stop.c_str(),
+        static_cast<double>(a.tokens.size()) / a.seconds);
     // Drawn: the same seed gives the same tokens.
     greedy.sampling.temperature = 0.8f;
     greedy.sampling.top_k = 40;

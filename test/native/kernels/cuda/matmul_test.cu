@@ -120,17 +120,23 @@ TEST_P(CudaMatmul, SwigluIsQuantisedAsByThePlainTwin) {
   std::vector<int8_t> codes_expected(rows);
   std::vector<int32_t> sums(rows / 16);
   QuantRows quant{codes_expected.data(), scales_expected.data(), sums.data(), 1, rows};
-  plain_ops().matmul({&gate, &x.quant, x.floats.data(), nullptr, false, both.data(), 2 * rows, 1}, quire::Run{&pool, nullptr});
+  plain_ops().matmul({&gate, &x.quant, x.floats.data(), nullptr, false, both.data(), 2 * rows, 1},
+                     quire::Run{&pool, nullptr});
   plain_ops().matmul({&up, &x.quant, x.floats.data(), nullptr, false, both.data() + rows, 2 * rows, 1},
                      quire::Run{&pool, nullptr});
-  plain_ops().swiglu({both.data(), both.data() + rows, 2 * rows, 1, rows, expected.data(), &quant}, quire::Run{&pool, nullptr});
+  plain_ops().swiglu({both.data(), both.data() + rows, 2 * rows, 1, rows, expected.data(), &quant},
+                     quire::Run{&pool, nullptr});
 
   DeviceBuffer<uint8_t> gate_owner, up_owner;
   OnDevice<float> floats(x.floats), scales(x.scales), out(std::vector<float>(rows, NAN));
   OnDevice<float> scales_out(std::vector<float>(rows / 32, NAN));
   OnDevice<int8_t> codes(x.codes), codes_out(std::vector<int8_t>(rows, 99));
-  gemv_swiglu({upload(gate, gate_owner), upload(up, up_owner), {codes.get(), scales.get(), floats.get()},
-               codes_out.get(), scales_out.get(), out.get()},
+  gemv_swiglu({upload(gate, gate_owner),
+               upload(up, up_owner),
+               {codes.get(), scales.get(), floats.get()},
+               codes_out.get(),
+               scales_out.get(),
+               out.get()},
               nullptr);
   const auto got = out.download();
   const auto got_scales = scales_out.download();
@@ -163,8 +169,7 @@ TEST_P(CudaMatmul, GemmEqualsTheMatrixAndDoesNotDependOnTheChunk) {
     for (int64_t t = 0; t < tokens; t += 5)
       for (int64_t r = 0; r < rows; r += 3) {
         double sum = 0;
-        for (int64_t k = 0; k < columns; ++k)
-          sum += static_cast<double>(source.at(r, k)) * x.floats[t * columns + k];
+        for (int64_t k = 0; k < columns; ++k) sum += static_cast<double>(source.at(r, k)) * x.floats[t * columns + k];
         ASSERT_NEAR(got[t * rows + r], 1.5 + 2 * sum, 2 * tolerance(source, x, t, r, 1e-3)) << t << " " << r;
       }
     // The last 3 tokens alone have the same bits.

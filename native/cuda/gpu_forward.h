@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "native/decode/generate.h"
+#include "native/decode/decoder.h"
 #include "native/decode/rope_table.h"
 #include "native/memory/memory.h"
 #include "native/model/model.h"
@@ -27,28 +27,31 @@ struct DeviceInfo {
   int64_t free_bytes = 0;
   int compute = 0;  // 90 for 9.0
 };
-// The device that is used. Throws "no-device" with the reason: no driver, too old a driver, no device, too old a device.
+// The device that is used. Throws "backend-refused" with the reason: no driver, too old a driver, no device, too old a device.
 DeviceInfo device_info();
 
-// Weights to the device. Throws "out-of-memory", "no-device".
+// Weights to the device. Throws "out-of-memory", "backend-refused".
 std::shared_ptr<GpuModel> upload_model(const ModelWeights& weights);
 int64_t model_bytes(const GpuModel& model);
 
-class GpuForward {
+class GpuForward : public Decoder {
  public:
-  // memory: of Place::kDevice, and outlives this. Throws "out-of-memory" when its pages do not fit the device.
+  // memory: outlives this; Place::kDevice suffices where nothing is saved or loaded. Throws "out-of-memory" when its pages do not fit the device.
   GpuForward(std::shared_ptr<GpuModel> model, Memory& memory, const RopeScaling& scaling);
-  ~GpuForward();
+  ~GpuForward() override;
 
   // As Forward::prefill: after a throw ("cancelled", "memory-full") the memory is as before.
   void prefill(const std::vector<int32_t>& tokens, const std::vector<int32_t>& starts, const std::atomic<bool>& cancel,
-               std::vector<float>* logits);
+               std::vector<float>* logits) override;
   // As quire::generate. Selection::observe and force are the CPU's alone: "bad-option".
   GenerateResult generate(const GenerateOptions& options, const std::atomic<bool>& cancel,
-                          const std::function<void(int32_t)>& on_token);
+                          const std::function<void(int32_t)>& on_token) override;
   // Summaries of a page from its first `count` tokens, in every layer (after truncate).
-  void summarize_page(int32_t slot, int32_t count);
-  void forget_last();
+  void summarize_page(int32_t slot, int32_t count) override;
+  void forget_last() override;
+  // Memory must have places for pages: Place::kHost.
+  void fetch_pages(int64_t first, int64_t pages) override;
+  void store_pages(int64_t first, int64_t pages) override;
   // Makes the memory hold `tokens` tokens of noise without computing them. For benches.
   void fill_with_noise(int64_t tokens);
 

@@ -1,5 +1,5 @@
 // gpu_model.cu — see gpu_model.h.
-#include "native/kernels/cuda/gpu_model.h"
+#include "native/cuda/gpu_model.h"
 
 namespace quire::cuda {
 

@@ -11,13 +11,13 @@
 namespace quire::cuda {
 
 struct GpuLayer {
-  const float* attention_norm = nullptr;                          // [E]
-  DeviceMatrix q, k, v;                                           // [H·D, E], [G·D, E], [G·D, E]
+  const float* attention_norm = nullptr;                                // [E]
+  DeviceMatrix q, k, v;                                                 // [H·D, E], [G·D, E], [G·D, E]
   const float *q_bias = nullptr, *k_bias = nullptr, *v_bias = nullptr;  // null where the model has none
-  DeviceMatrix output;                                            // [E, H·D]
-  const float* mlp_norm = nullptr;                                // [E]
-  DeviceMatrix gate, up;                                          // [F, E]
-  DeviceMatrix down;                                              // [E, F]
+  DeviceMatrix output;                                                  // [E, H·D]
+  const float* mlp_norm = nullptr;                                      // [E]
+  DeviceMatrix gate, up;                                                // [F, E]
+  DeviceMatrix down;                                                    // [E, F]
 };
 
 struct GpuModel {

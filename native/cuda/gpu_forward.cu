@@ -1,6 +1,6 @@
 // gpu_forward.cu — see gpu_forward.h. `layers_of_chunk` and `layers_of_step` read like the model: norm, QKV, RoPE, append,
 // attend, output, norm, MLP.
-#include "native/kernels/cuda/gpu_forward.h"
+#include "native/cuda/gpu_forward.h"
 
 #include <algorithm>
 #include <chrono>
@@ -9,10 +9,11 @@
 #include <thread>
 #include <tuple>
 
+#include "native/cuda/gpu_model.h"
+#include "native/cuda/mirror.h"
 #include "native/kernels/cuda/attention.h"
 #include "native/kernels/cuda/gemm.h"
 #include "native/kernels/cuda/gemv.h"
-#include "native/kernels/cuda/gpu_model.h"
 #include "native/kernels/cuda/rows.h"
 #include "native/kernels/cuda/sample.h"
 
@@ -20,8 +21,8 @@ namespace quire::cuda {
 namespace {
 
 constexpr int64_t kChunkTokens = 4096;  // prefilled at once: 0.6 GB of working memory for a 7B; 2048 is 4 % slower
-constexpr int kStepsAhead = 3;          // graphs under way: the device never waits for the host, and a cancel for three steps
-constexpr int64_t kSmallestBucket = 64; // pages
+constexpr int kStepsAhead = 3;  // graphs under way: the device never waits for the host, and a cancel for three steps
+constexpr int64_t kSmallestBucket = 64;  // pages
 
 int64_t bucket_of(int64_t pages) {
   int64_t bucket = kSmallestBucket;
@@ -51,18 +52,22 @@ DeviceInfo device_info() {
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
   const auto version = [](int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); };
-  if (driver == 0) throw Error("no-device", "there is no NVIDIA driver", "cuda");
+  if (driver == 0) throw Error("backend-refused", "there is no NVIDIA driver", "cuda");
   if (driver / 1000 < runtime / 1000)
-    throw Error("no-device", "the NVIDIA driver is for CUDA " + version(driver) + ", CUDA " + version(runtime / 1000 * 1000) +
-                                 " or later is needed: update the driver", "cuda");
+    throw Error("backend-refused",
+                "the NVIDIA driver is for CUDA " + version(driver) + ", CUDA " + version(runtime / 1000 * 1000) +
+                    " or later is needed: update the driver",
+                "cuda");
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess || count == 0)
-    throw Error("no-device", std::string("no NVIDIA GPU can be used: ") + cudaGetErrorString(status), "cuda");
+    throw Error("backend-refused", std::string("no NVIDIA GPU can be used: ") + cudaGetErrorString(status), "cuda");
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, 0), "cuda");
   if (properties.major < 8)
-    throw Error("no-device", std::string(properties.name) + " has compute capability " + std::to_string(properties.major) +
-                                 "." + std::to_string(properties.minor) + ", 8.0 or later is needed", "cuda");
+    throw Error("backend-refused",
+                std::string(properties.name) + " has compute capability " + std::to_string(properties.major) + "." +
+                    std::to_string(properties.minor) + ", 8.0 or later is needed",
+                "cuda");
   size_t free_bytes = 0, total = 0;
   check(cudaMemGetInfo(&free_bytes, &total), "cuda");
   return {properties.name, static_cast<int64_t>(total), static_cast<int64_t>(free_bytes),
@@ -126,8 +131,8 @@ struct GpuForward::Impl {
   std::map<std::tuple<int64_t, bool, bool, bool>, cudaGraphExec_t> graphs;
 
   // Of a chunk.
-  DeviceBuffer<float> chunk_x, chunk_qkv, chunk_gate_up, row_scale;
-  DeviceBuffer<__half> chunk_in, chunk_attended, chunk_activated;
+  DeviceBuffer<float> chunk_x, chunk_qkv, chunk_attended, chunk_gate_up, row_scale;
+  DeviceBuffer<__half> chunk_in, chunk_activated;
   DeviceBuffer<int32_t> chunk_tokens, chunk_positions, chunk_slots, chunk_places, touched;
   DeviceBuffer<Visible> chunk_visible;
 };
@@ -138,7 +143,8 @@ GpuForward::Impl::Impl(std::shared_ptr<GpuModel> of, Memory& books, const RopeSc
   if (g.head_size != 64 && g.head_size != 128)
     throw Error("unsupported-model", "the CUDA backend needs a head size of 64 or 128", "attention.key_length");
   if (g.heads / g.kv_heads > kMaxGroup)
-    throw Error("unsupported-model", "the CUDA backend takes at most 8 query heads for a KV head", "attention.head_count");
+    throw Error("unsupported-model", "the CUDA backend takes at most 8 query heads for a KV head",
+                "attention.head_count");
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
   const int64_t slots = checked_round_up(memory.capacity(), kSummaryGroup, "pages");
   pages = DeviceBuffer<__half>(g.layers * g.kv_heads * slots * 2 * kPageTokens * g.head_size, "pages");
@@ -213,9 +219,10 @@ void GpuForward::Impl::reserve_chunk(int64_t tokens) {
   chunk_qkv.grow(tokens * qkv_columns());
   chunk_attended.grow(tokens * g.q_columns());
   chunk_gate_up.grow(tokens * 2 * g.feed_forward);
-  chunk_activated.grow(tokens * g.feed_forward);
+  chunk_activated.grow(tokens * std::max(g.feed_forward, g.q_columns()));
   row_scale.grow(tokens);
-  for (DeviceBuffer<int32_t>* buffer : {&chunk_tokens, &chunk_positions, &chunk_slots, &chunk_places}) buffer->grow(tokens);
+  for (DeviceBuffer<int32_t>* buffer : {&chunk_tokens, &chunk_positions, &chunk_slots, &chunk_places})
+    buffer->grow(tokens);
   touched.grow(2 * tokens + 2);
   chunk_visible.grow(tokens);
 }
@@ -239,15 +246,18 @@ void GpuForward::Impl::chunk(const std::vector<int32_t>& tokens, const ChunkPlan
   layers_of_chunk(count, cancel);
   if (out != nullptr) {
     DeviceBuffer<float> chunk_logits(count * g.vocabulary, "logits");
-    norm_chunk(chunk_x.get(), model->final_norm, g.norm_epsilon, count, static_cast<int32_t>(g.embedding), chunk_in.get(),
-               row_scale.get(), stream);
-    gemm({model->head, chunk_in.get(), row_scale.get(), nullptr, false, chunk_logits.get(), g.vocabulary, count}, stream);
-    check(cudaMemcpyAsync(out, chunk_logits.get(), static_cast<size_t>(count * g.vocabulary) * 4, cudaMemcpyDeviceToHost,
-                          stream), "logits");
+    norm_chunk(chunk_x.get(), model->final_norm, g.norm_epsilon, count, static_cast<int32_t>(g.embedding),
+               !model->head.is_float(), chunk_in.get(), row_scale.get(), stream);
+    gemm({model->head, chunk_in.get(), row_scale.get(), nullptr, false, chunk_logits.get(), g.vocabulary, count},
+         stream);
+    check(cudaMemcpyAsync(out, chunk_logits.get(), static_cast<size_t>(count * g.vocabulary) * 4,
+                          cudaMemcpyDeviceToHost, stream),
+          "logits");
     check(cudaStreamSynchronize(stream), "logits");
   }
   check(cudaMemcpyAsync(last.get(), chunk_x.get() + (count - 1) * g.embedding, static_cast<size_t>(g.embedding) * 4,
-                        cudaMemcpyDeviceToDevice, stream), "prefill");
+                        cudaMemcpyDeviceToDevice, stream),
+        "prefill");
   // A fault shows here; and what was launched may not run far ahead of a cancel.
   check(cudaStreamSynchronize(stream), "prefill");
 }
@@ -266,7 +276,8 @@ void GpuForward::Impl::layers_of_chunk(int64_t tokens, const std::atomic<bool>& 
       check(cudaStreamSynchronize(stream), "prefill");
       throw Error("cancelled", "the engine was asked to stop");
     }
-    norm_chunk(chunk_x.get(), layer.attention_norm, g.norm_epsilon, tokens, e, chunk_in.get(), row_scale.get(), stream);
+    norm_chunk(chunk_x.get(), layer.attention_norm, g.norm_epsilon, tokens, e, !layer.q.is_float(), chunk_in.get(),
+               row_scale.get(), stream);
     gemm({layer.q, chunk_in.get(), row_scale.get(), layer.q_bias, false, q, stride, tokens}, stream);
     gemm({layer.k, chunk_in.get(), row_scale.get(), layer.k_bias, false, k, stride, tokens}, stream);
     gemm({layer.v, chunk_in.get(), row_scale.get(), layer.v_bias, false, v, stride, tokens}, stream);
@@ -277,7 +288,7 @@ void GpuForward::Impl::layers_of_chunk(int64_t tokens, const std::atomic<bool>& 
     PrefillAttention attention;
     attention.q = q;
     attention.stride = stride;
-    attention.out_half = chunk_attended.get();
+    attention.out = chunk_attended.get();
     attention.tokens = tokens;
     attention.heads = static_cast<int32_t>(g.heads);
     attention.scale = scale();
@@ -285,13 +296,19 @@ void GpuForward::Impl::layers_of_chunk(int64_t tokens, const std::atomic<bool>& 
     attention.list = list();
     attention.visible = chunk_visible.get();
     prefill_attention(attention, stream);
-    gemm({layer.output, chunk_attended.get(), nullptr, nullptr, true, chunk_x.get(), g.embedding, tokens}, stream);
+    half_chunk(chunk_attended.get(), tokens, static_cast<int32_t>(g.q_columns()), !layer.output.is_float(),
+               chunk_activated.get(), row_scale.get(), stream);
+    gemm({layer.output, chunk_activated.get(), row_scale.get(), nullptr, true, chunk_x.get(), g.embedding, tokens},
+         stream);
 
-    norm_chunk(chunk_x.get(), layer.mlp_norm, g.norm_epsilon, tokens, e, chunk_in.get(), row_scale.get(), stream);
+    norm_chunk(chunk_x.get(), layer.mlp_norm, g.norm_epsilon, tokens, e, !layer.gate.is_float(), chunk_in.get(),
+               row_scale.get(), stream);
     gemm({layer.gate, chunk_in.get(), row_scale.get(), nullptr, false, chunk_gate_up.get(), 2 * f, tokens}, stream);
     gemm({layer.up, chunk_in.get(), row_scale.get(), nullptr, false, chunk_gate_up.get() + f, 2 * f, tokens}, stream);
-    swiglu_chunk(chunk_gate_up.get(), tokens, f, chunk_activated.get(), row_scale.get(), stream);
-    gemm({layer.down, chunk_activated.get(), row_scale.get(), nullptr, true, chunk_x.get(), g.embedding, tokens}, stream);
+    swiglu_chunk(chunk_gate_up.get(), tokens, f, !layer.down.is_float(), chunk_activated.get(), row_scale.get(),
+                 stream);
+    gemm({layer.down, chunk_activated.get(), row_scale.get(), nullptr, true, chunk_x.get(), g.embedding, tokens},
+         stream);
   }
 }
 
@@ -309,7 +326,8 @@ void GpuForward::Impl::project(const float* hidden) {
 // The hidden state of the step's token is what follows it will be projected from.
 void GpuForward::Impl::keep_last() {
   check(cudaMemcpyAsync(last.get(), x.get(), static_cast<size_t>(geometry().embedding) * 4, cudaMemcpyDeviceToDevice,
-                        stream), "step");
+                        stream),
+        "step");
 }
 
 void GpuForward::Impl::layers_of_step(const Selection& selection, int64_t bucket, float* mass) {
@@ -343,8 +361,8 @@ void GpuForward::Impl::layers_of_step(const Selection& selection, int64_t bucket
     project.part[2] = {layer.v, layer.v_bias, v};
     project.x = in;
     gemv(project, stream);
-    rope_step(q, static_cast<int32_t>(g.heads + g.kv_heads), static_cast<int32_t>(g.head_size), cosine.get(), sine.get(),
-              rope.halves, stream);
+    rope_step(q, static_cast<int32_t>(g.heads + g.kv_heads), static_cast<int32_t>(g.head_size), cosine.get(),
+              sine.get(), rope.halves, stream);
     append_step(k, v, kv(l), memory.summary(), step.get(), stream);
 
     AttentionStep attention;
@@ -374,7 +392,8 @@ void GpuForward::Impl::layers_of_step(const Selection& selection, int64_t bucket
     output.accumulate = true;
     gemv(output, stream);
 
-    norm_step(x.get(), layer.mlp_norm, g.norm_epsilon, e, codes.get(), scales.get(), floats(layer.gate, layer.up), stream);
+    norm_step(x.get(), layer.mlp_norm, g.norm_epsilon, e, codes.get(), scales.get(), floats(layer.gate, layer.up),
+              stream);
     GemvSwigluArgs mlp;
     mlp.gate = layer.gate;
     mlp.up = layer.up;
@@ -397,7 +416,8 @@ void GpuForward::Impl::drop_graphs() {
 }
 
 // sampled: the step also projects and chooses the next token; else the host sets it (teacher forcing).
-cudaGraphExec_t GpuForward::Impl::graph_of(const Selection& selection, int64_t bucket, bool sampled, bool drawn, bool mass) {
+cudaGraphExec_t GpuForward::Impl::graph_of(const Selection& selection, int64_t bucket, bool sampled, bool drawn,
+                                           bool mass) {
   const Selection& s = graph_selection;
   const auto same = std::tie(s.page_budget, s.vote, s.spread_factor, s.sink_pages, s.recent_pages, s.dense_layers) ==
                     std::tie(selection.page_budget, selection.vote, selection.spread_factor, selection.sink_pages,
@@ -498,6 +518,16 @@ void GpuForward::prefill(const std::vector<int32_t>& tokens, const std::vector<i
   }
 }
 
+void GpuForward::fetch_pages(int64_t first, int64_t pages) {
+  for (int64_t l = 0; l < impl_->geometry().layers; ++l)
+    fetch(impl_->memory, l, impl_->kv(l), first, pages, impl_->stream);
+}
+
+void GpuForward::store_pages(int64_t first, int64_t pages) {
+  for (int64_t l = 0; l < impl_->geometry().layers; ++l)
+    store(impl_->memory, l, impl_->kv(l), first, pages, impl_->stream);
+}
+
 GenerateResult GpuForward::generate(const GenerateOptions& options, const std::atomic<bool>& cancel,
                                     const std::function<void(int32_t)>& on_token) {
   Impl& m = *impl_;
@@ -549,7 +579,8 @@ GenerateResult GpuForward::generate(const GenerateOptions& options, const std::a
       StepState state = start;
       for (; done < limit; ++done) {
         m.project(m.last.get());
-        check(cudaMemcpyAsync(logits.data(), m.logits.get(), logits.size() * 4, cudaMemcpyDeviceToHost, m.stream), "logits");
+        check(cudaMemcpyAsync(logits.data(), m.logits.get(), logits.size() * 4, cudaMemcpyDeviceToHost, m.stream),
+              "logits");
         check(cudaStreamSynchronize(m.stream), "logits");
         state.token = options.forced[static_cast<size_t>(done)];
         if (state.token < 0 || state.token >= g.vocabulary)
@@ -568,7 +599,8 @@ GenerateResult GpuForward::generate(const GenerateOptions& options, const std::a
         state.last_count = state.place + 1;
         m.set_state(state);
         check(cudaGraphLaunch(m.graph_of(options.selection, bucket_of(state.pages), false, false, options.page_mass),
-                              m.stream), "step");
+                              m.stream),
+              "step");
         m.keep_last();
         result.tokens.push_back(state.token);
       }
@@ -653,8 +685,8 @@ GenerateResult GpuForward::generate(const GenerateOptions& options, const std::a
 
 void GpuForward::fill_with_noise(int64_t tokens) {
   Impl& m = *impl_;
-  const ChunkPlan plan = m.memory.plan_append(tokens, m.memory.documents().empty() ? std::vector<int32_t>{0}
-                                                                                   : std::vector<int32_t>{});
+  const ChunkPlan plan =
+      m.memory.plan_append(tokens, m.memory.documents().empty() ? std::vector<int32_t>{0} : std::vector<int32_t>{});
   noise_kernel<<<1024, 256, 0, m.stream>>>(m.pages.get(), m.pages.count(), 1);
   check_launch("noise");
   m.upload_list();

@@ -63,7 +63,8 @@ export function plainLines(text: string): string {
 
 /** A link: any label, any target; the target must be encoded already. */
 export function link(label: string, target: string): string {
-  const shown = plainText(label);
+  // The editor's parser takes brackets within a label for links and images even where they are escaped: not without parentheses.
+  const shown = plainText(label).replace(/[()]/g, "\\$&");
   return `[${shown === "" ? "link" : shown}](<${target.replace(/[<>\\\n]/g, encodeURIComponent)}>)`;
 }
 
@@ -114,9 +115,12 @@ function escapeStructure(text: string): string {
   return escapeAddresses(text.replace(/[\\`[\]<&$@]/g, "\\$&"));
 }
 
+/** As `escapeStructure`, and nothing is emphasis, a table, or, at the line's beginning, a heading, list, quote or rule. */
 function escapeAll(text: string): string {
-  const escaped = escapeAddresses(text.replace(/[\\`*_{}[\]<>()#+!|~$&@=^-]/g, "\\$&"));
-  return escaped.replace(/^(\d+)([.)])/, "$1\\$2").trimStart();
+  const escaped = escapeAddresses(text.replace(/[\\`*_[\]<&$@~|]/g, "\\$&"));
+  return escaped
+    .trimStart()
+    .replace(/^(?:[#+=>-]|\d+(?=[.)]))/, (start) => (/\d/.test(start) ? `${start}\\` : `\\${start}`));
 }
 
 /** Bare addresses become links in the editor's Markdown: with a backslash inside they are only text. */

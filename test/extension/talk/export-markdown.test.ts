@@ -64,7 +64,7 @@ It is in \`a.ts\` [\\[1\\]](<src/my%20file.ts#L12>), not \`b\` \\[?\\].
 
 - [src/d.ts](<src/d.ts>) 26 %
 
-*smollm2\\-135m: 12 tokens at 30 tokens/s, first after 0.7 s, 40 tokens read, 100 from memory, 10 of 20 pages attended, cpu avx2*
+*smollm2-135m: 12 tokens at 30 tokens/s, first after 0.7 s, 40 tokens read, 100 from memory, 10 of 20 pages attended, cpu avx2*
 `,
     );
   });

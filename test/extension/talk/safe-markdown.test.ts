@@ -83,6 +83,11 @@ describe("safe Markdown", () => {
     assert.match(read(markdown).text, /but \[3\]\./);
   });
 
+  // The editor's parser (marked) takes the backslashes off a label's brackets and then reads it again: an image came to life.
+  it("escapes parentheses in a link's label", () => {
+    assert.equal(link("![i](https://e/i.png)", "t"), "[!\\[i\\]\\(https:/\\/e/i.png\\)](<t>)");
+  });
+
   it("writes out characters that turn text around or hide it", () => {
     assert.equal(inlineCode("a\u202eb\nc\u0000"), "`a\\u202eb\\nc\\u0000`");
   });

@@ -91,7 +91,7 @@ export class Editor {
 
   async start(): Promise<void> {
     const { folder, home } = this;
-    for (const name of ["data/User", "extensions", "quire/models", "empty"])
+    for (const name of ["data/User", "data/Machine", "extensions", "quire/models", "empty"])
       mkdirSync(path.join(folder, name), { recursive: true, mode: 0o700 });
     writeFileSync(path.join(folder, "none.yaml"), "");
     for (const model of this.#options.models ?? [this.#needs.model]) link(model, path.join(home, "models"));
@@ -100,12 +100,17 @@ export class Editor {
     await this.#serve();
   }
 
-  /** Writes the user's settings, as a user does who edits the file. */
+  /** Writes the settings, as a user does who edits the files. To a server, those that belong to its machine are a file apart. */
   setSettings(changes: Readonly<Record<string, unknown>>): void {
     const { settings, untrusted } = this.#options;
     const trust = untrusted === true ? { "security.workspace.trust.enabled": true } : {};
-    const all = { ...quiet, ...smallAndFast, ...trust, ...settings, ...changes };
-    writeFileSync(path.join(this.folder, "data", "User", "settings.json"), JSON.stringify(all, undefined, 2));
+    const all = Object.entries({ ...quiet, ...smallAndFast, ...trust, ...settings, ...changes });
+    const write = (folder: string, ofQuire: boolean): void => {
+      const part = Object.fromEntries(all.filter(([name]) => name.startsWith("quire.") === ofQuire));
+      writeFileSync(path.join(this.folder, "data", folder, "settings.json"), JSON.stringify(part, undefined, 2));
+    };
+    write("User", false);
+    write("Machine", true);
   }
 
   /** Address that opens a folder, or a .code-workspace file. */

@@ -9,8 +9,8 @@
 // Grid (parts, lists): a list's entries are divided evenly among its blocks, a block's among its warps, in an order that
 // depends on the number of entries and the device only; so dense, and selection that takes every page, give the same bits.
 // A warp takes a page at a time. The scores of its 16 tokens and the group's heads are one tile of the tensor cores, Kᵀ read
-// as it lies; they are turned (movmatrix) to weigh the values in a second one. Each lane copies the bytes that it will
-// multiply itself, three pages ahead, so nothing waits for a barrier. The running maximum is per warp (FlashAttention,
+// as it lies; they are turned (movmatrix) to weigh the values in a second one. A warp copies its next pages meanwhile, 512
+// contiguous bytes an instruction, and waits for no other warp. The running maximum is per warp (FlashAttention,
 // arXiv:2205.14135); warps merge in shared memory, blocks through `partial`, done by whichever block of the list comes last,
 // in order of parts. Reads 64·D bytes a page and KV head: bandwidth-bound for long lists, latency for short ones.
 // Part pages: keys past the count are masked, values zeroed; they may hold anything. NaN and +inf make a row NaN, −inf counts
@@ -26,15 +26,25 @@
 namespace quire::cuda {
 namespace {
 
-constexpr int kStages = 3;  // pages on their way per warp: 192 KiB a multiprocessor with 8 warps, as in score.cu
+constexpr int kStages = 3;  // pages on their way per warp, as in score.cu
+constexpr int kMostParts = 256;
 constexpr int kMostWarps = 8;
 
 template <int D>
 struct Page {
   static constexpr int kSteps = D / 32;            // of keys: 32 channels, 8 for each of a quad's lanes
   static constexpr int kChunks = D / 64;           // of values: 64 channels, 8 for each r
-  static constexpr int kKeyBytes = 2 * kSteps * kWarp * 16;
+  static constexpr int kRowBytes = 2 * D;
+  static constexpr int kKeyBytes = kPageTokens * kRowBytes;
   static constexpr int kBytes = 2 * kKeyBytes;
+  static constexpr int kRowChunks = kRowBytes / 16;
+  static constexpr int kRows = kWarp / kRowChunks;  // that one instruction of a warp copies
+  // Where a chunk of 16 bytes lies, so that the 8 lanes that read at once meet 32 different banks: of keys these are two
+  // neighbouring rows, of values four rows of the same parity.
+  __device__ static int key(int token, int chunk) { return token * kRowBytes + (chunk ^ (4 * (token & 1))) * 16; }
+  __device__ static int value(int token, int chunk) {
+    return kKeyBytes + token * kRowBytes + (chunk ^ (token & 6)) * 16;
+  }
 };
 
 // What a warp has seen of its pages, for the lane's heads 2c and 2c + 1.
@@ -65,23 +75,19 @@ __device__ Query<D> load_query(const float* q, bool present, float scale) {
   return query;
 }
 
-// Copies the lane's bytes of a page: of the keys 8 channels of tokens r and r + 8 at each step, of the values 8 channels of
-// tokens 2c, 2c + 1, 2c + 8, 2c + 9.
 template <int D>
-__device__ void fetch_page(unsigned char* to, const __half* page, int r, int c) {
+__device__ void fetch_page(unsigned char* to, const __half* page, int lane) {
+  const int chunk = lane % Page<D>::kRowChunks;
 #pragma unroll
-  for (int u = 0; u < Page<D>::kSteps; ++u) {
-    copy16(to + (2 * u) * kWarp * 16, page + r * D + 32 * u + 8 * c);
-    copy16(to + (2 * u + 1) * kWarp * 16, page + (r + 8) * D + 32 * u + 8 * c);
+  for (int j = 0; j < kPageTokens / Page<D>::kRows; ++j) {
+    const int token = j * Page<D>::kRows + lane / Page<D>::kRowChunks;
+    copy16(to + Page<D>::key(token, chunk), page + token * D + 8 * chunk);
   }
-  const __half* const values = page + kPageTokens * D;
 #pragma unroll
-  for (int w = 0; w < Page<D>::kChunks; ++w)
-#pragma unroll
-    for (int t = 0; t < 4; ++t) {
-      const int token = 2 * c + (t & 1) + (t >= 2 ? 8 : 0);
-      copy16(to + Page<D>::kKeyBytes + (4 * w + t) * kWarp * 16, values + token * D + 64 * w + 8 * r);
-    }
+  for (int j = 0; j < kPageTokens / Page<D>::kRows; ++j) {
+    const int token = j * Page<D>::kRows + lane / Page<D>::kRowChunks;
+    copy16(to + Page<D>::value(token, chunk), page + (kPageTokens + token) * D + 8 * chunk);
+  }
 }
 
 __device__ inline float largest_of_quad_rows(float x) {
@@ -100,8 +106,8 @@ __device__ void attend_page(const unsigned char* from, int32_t count, const Quer
   float high[4] = {}, low[4] = {};
 #pragma unroll
   for (int u = 0; u < Page<D>::kSteps; ++u) {
-    const uint4 a = *reinterpret_cast<const uint4*>(from + (2 * u) * kWarp * 16);
-    const uint4 b = *reinterpret_cast<const uint4*>(from + (2 * u + 1) * kWarp * 16);
+    const uint4 a = *reinterpret_cast<const uint4*>(from + Page<D>::key(r, 4 * u + c));
+    const uint4 b = *reinterpret_cast<const uint4*>(from + Page<D>::key(r + 8, 4 * u + c));
     const SplitPair(&w)[4] = query.pair[u];
     multiply(high, a.x, b.x, a.y, b.y, w[0].high, w[1].high);
     multiply(low, a.x, b.x, a.y, b.y, w[0].low, w[1].low);
@@ -140,8 +146,9 @@ __device__ void attend_page(const unsigned char* from, int32_t count, const Quer
     uint32_t v[4][4];  // [token][pair of channels]
 #pragma unroll
     for (int t = 0; t < 4; ++t) {
-      uint4 x = *reinterpret_cast<const uint4*>(from + Page<D>::kKeyBytes + (4 * w + t) * kWarp * 16);
-      if (count < kPageTokens && 2 * c + (t & 1) + (t >= 2 ? 8 : 0) >= count) x = make_uint4(0, 0, 0, 0);
+      const int token = 2 * c + (t & 1) + (t >= 2 ? 8 : 0);
+      uint4 x = *reinterpret_cast<const uint4*>(from + Page<D>::value(token, 8 * w + r));
+      if (token >= count) x = make_uint4(0, 0, 0, 0);
       v[t][0] = x.x;
       v[t][1] = x.y;
       v[t][2] = x.z;
@@ -161,7 +168,7 @@ __device__ void attend_page(const unsigned char* from, int32_t count, const Quer
 }
 
 // Fewer entries than this are not worth a block of their own: what a part costs to merge is more than what it saves.
-constexpr int kLeastEntries = 4;
+constexpr int kLeastEntries = kMostWarps;
 
 struct Parts {
   int32_t used, entries;  // of each, the last may have fewer
@@ -177,6 +184,7 @@ struct Merge {
   float2 state[kMostWarps][kMaxGroup];
   float factor[kMostWarps][kMaxGroup];
   float2 all[kMaxGroup];
+  float part_factor[kMaxGroup][kMostParts];
   bool last;
 };
 
@@ -186,8 +194,6 @@ template <int D, bool kMass>
 __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages args) {
   extern __shared__ __align__(16) unsigned char shared[];
   Merge<D>& merge = *reinterpret_cast<Merge<D>*>(shared);
-  wait_for_former();
-  let_next_start();
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % kWarp;
   const int warp = thread / kWarp;
@@ -197,16 +203,20 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages a
   const int32_t list = static_cast<int32_t>(blockIdx.y);
   const int heads = args.heads / args.lists;
   const int64_t g = static_cast<int64_t>(list) * args.kv.kv_heads / args.lists;
-  const int32_t entries = args.chosen != nullptr ? args.chosen_count[list] : args.state->pages;
+  const bool chooses = args.chosen != nullptr;
+  if (!chooses) wait_for_former();
+  const int32_t entries = chooses ? min(args.state->pages, args.budget_pages) : args.state->pages;
+  if (chooses) wait_for_former();
+  let_next_start();
   const Parts parts = divide(entries, static_cast<int32_t>(gridDim.x));
   const int32_t part = static_cast<int32_t>(blockIdx.x);
   if (part >= parts.used) return;
   const int32_t begin = part * parts.entries;
   const int32_t end = min(entries, begin + parts.entries);
 
-  unsigned char* const fifo = shared + warp * kStages * Page<D>::kBytes + lane * 16;
+  unsigned char* const fifo = shared + warp * kStages * Page<D>::kBytes;
   const __half* const pages = args.kv.pages + g * args.kv.slots * 2 * kPageTokens * D;
-  const ChosenPage* const chosen = args.chosen != nullptr ? args.chosen + list * args.chosen_stride : nullptr;
+  const ChosenPage* const chosen = args.chosen != nullptr ? args.chosen + static_cast<int64_t>(list) * args.budget_pages : nullptr;
   // Slots and counts of the warp's next 32 entries, one a lane.
   int32_t slots = 0, counts = 0;
   const auto look_up = [&](int32_t k) {  // k: the warp's k-th entry, a multiple of 32
@@ -228,7 +238,7 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages a
   for (int s = 0; s < kStages - 1; ++s) {
     const int64_t slot = __shfl_sync(~0u, slots, s);
     count_of[s] = __shfl_sync(~0u, counts, s);
-    if (s < mine) fetch_page<D>(fifo + s * Page<D>::kBytes, pages + slot * 2 * kPageTokens * D, r, c);
+    if (s < mine) fetch_page<D>(fifo + s * Page<D>::kBytes, pages + slot * 2 * kPageTokens * D, lane);
     close_copies();
   }
   const Query<D> query = load_query<D>(args.q + (static_cast<int64_t>(list) * heads + r) * D, r < heads, args.scale * kLog2E);
@@ -238,16 +248,17 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages a
     for (int s = 0; s < kStages; ++s) {
       if (k + s < mine) {
         constexpr int kAhead = kStages - 1;
+        wait_copies<kAhead - 1>();
+        __syncwarp();  // the page is there for all lanes, and all are done with the one before it
         const int32_t ahead = k + s + kAhead;
         if (ahead % kWarp == 0) look_up(ahead);
         const int64_t slot = __shfl_sync(~0u, slots, ahead % kWarp);
         count_of[(s + kAhead) % kStages] = __shfl_sync(~0u, counts, ahead % kWarp);
         if (ahead < mine)
-          fetch_page<D>(fifo + (s + kAhead) % kStages * Page<D>::kBytes, pages + slot * 2 * kPageTokens * D, r, c);
+          fetch_page<D>(fifo + (s + kAhead) % kStages * Page<D>::kBytes, pages + slot * 2 * kPageTokens * D, lane);
         close_copies();
-        wait_copies<kAhead>();
         const int64_t i = begin + warp + static_cast<int64_t>(k + s) * warps;
-        float* const weight = kMass ? args.page_weight + (list * args.chosen_stride + i) * heads : nullptr;
+        float* const weight = kMass ? args.page_weight + (list * args.weight_stride + i) * heads : nullptr;
         attend_page<D, kMass>(fifo + s * Page<D>::kBytes, count_of[s], query, run, r, c, heads, weight);
       }
     }
@@ -297,28 +308,38 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages a
   if (!merge.last) return;
   __threadfence();
   const float2* const states = args.state_of_part + static_cast<int64_t>(list) * gridDim.x * heads;
-  if (warp < heads) {
+  for (int h = warp; h < heads; h += warps) {
     float largest = minus_infinity();
-    for (int p = lane; p < parts.used; p += kWarp) largest = fmaxf(largest, __ldcg(&states[p * heads + warp].x));
+    for (int p = lane; p < parts.used; p += kWarp) largest = fmaxf(largest, __ldcg(&states[p * heads + h].x));
     for (int step = 16; step > 0; step /= 2) largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, step));
     float sum = 0;
     for (int p = lane; p < parts.used; p += kWarp) {
-      const float2 state = __ldcg(&states[p * heads + warp]);
-      sum += state.y * rescale(state.x, largest);
+      const float2 state = __ldcg(&states[p * heads + h]);
+      const float factor = rescale(state.x, largest);
+      merge.part_factor[h][p] = factor;
+      sum += state.y * factor;
     }
     for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
-    if (lane == 0) merge.all[warp] = {largest, sum};
+    if (lane == 0) merge.all[h] = {largest, sum};
   }
   __syncthreads();
-  for (int x = thread; x < heads * D; x += static_cast<int>(blockDim.x)) {
-    const int h = x / D;
-    const float* const column = args.partial + static_cast<int64_t>(list) * gridDim.x * heads * D + x;
-    const float2 all = merge.all[h];
-    float sum = 0;
-#pragma unroll 8
-    for (int p = 0; p < parts.used; ++p)
-      sum += rescale(__ldcg(&states[p * heads + h].x), all.x) * __ldcg(&column[static_cast<int64_t>(p) * heads * D]);
-    args.out[static_cast<int64_t>(list) * heads * D + x] = all.y == 0 ? 0.0f : sum / all.y;
+  for (int x = thread; x < heads * D / 4; x += static_cast<int>(blockDim.x)) {
+    const int h = 4 * x / D;
+    const auto* const column = reinterpret_cast<const float4*>(args.partial + static_cast<int64_t>(list) * gridDim.x * heads * D) + x;
+    float4 sum = {0, 0, 0, 0};
+#pragma unroll 16
+    for (int p = 0; p < parts.used; ++p) {
+      const float4 part_out = __ldcg(column + static_cast<int64_t>(p) * heads * (D / 4));
+      const float factor = merge.part_factor[h][p];
+      sum.x += factor * part_out.x;
+      sum.y += factor * part_out.y;
+      sum.z += factor * part_out.z;
+      sum.w += factor * part_out.w;
+    }
+    const float total = merge.all[h].y;
+    const float inverse = total == 0 ? 0.0f : 1.0f / total;
+    reinterpret_cast<float4*>(args.out + static_cast<int64_t>(list) * heads * D)[x] = {sum.x * inverse, sum.y * inverse,
+                                                                                       sum.z * inverse, sum.w * inverse};
   }
   if (thread == 0) {
     args.arrivals[list] = 0;
@@ -330,7 +351,7 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages a
       float mass = 0;
       for (int h = 0; h < heads; ++h)
         if (merge.all[h].y > 0)
-          mass += exp2_fast(__ldcg(&args.page_weight[(list * args.chosen_stride + i) * heads + h]) - merge.all[h].x) / merge.all[h].y;
+          mass += exp2_fast(__ldcg(&args.page_weight[(list * args.weight_stride + i) * heads + h]) - merge.all[h].x) / merge.all[h].y;
       atomicAdd(&args.page_mass[chosen != nullptr ? chosen[i].index : i], mass);
     }
   }
@@ -349,7 +370,7 @@ void launch_attend(const AttendPages& args, cudaStream_t stream) {
 
 }  // namespace
 
-int32_t attend_parts(int32_t lists) { return std::max(1, device_limits().multiprocessors / lists); }
+int32_t attend_parts(int32_t lists) { return std::max(1, std::min(kMostParts, device_limits().multiprocessors / lists)); }
 
 void attend_pages(const AttendPages& args, cudaStream_t stream) {
   check_kv(args.kv, "attend");

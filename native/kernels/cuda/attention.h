@@ -72,7 +72,7 @@ struct SelectPages {
   int32_t partial_blocks = 0;
   float* votes = nullptr;          // [lists, stride]: scratch
   ChosenPage* chosen = nullptr;    // [lists, budget_pages], ascending by index
-  int32_t* chosen_count = nullptr; // [lists]
+  int32_t* chosen_count = nullptr;  // [lists]: min(n, budget_pages)
   int64_t* counters = nullptr;     // or null: [0] += n, per list
 };
 void select_pages(const SelectPages& args, cudaStream_t stream);
@@ -87,20 +87,22 @@ struct AttendPages {
   DeviceList list;
   const StepState* state = nullptr;
   int32_t lists = 0;  // G, or H for lists per query head
-  const ChosenPage* chosen = nullptr;
-  const int32_t* chosen_count = nullptr;
-  int64_t chosen_stride = 0;
+  const ChosenPage* chosen = nullptr;  // [lists, budget_pages], of which min(n, budget_pages) are set
+  int32_t budget_pages = 0;
   float* page_mass = nullptr;   // or null: [n] += attention probability of each page, of all heads
   int64_t* counters = nullptr;  // or null: [1] += pages attended to, per list
   float* partial = nullptr;     // [lists, attend_parts, H/lists, D]
   float2* state_of_part = nullptr;    // [lists, attend_parts, H/lists]
-  float* page_weight = nullptr;  // [lists, pages, H/lists], only with page_mass: log2 of a page's sum of exponentials
+  float* page_weight = nullptr;  // [lists, weight_stride, H/lists], only with page_mass: log2 of a page's sum of exponentials
+  int64_t weight_stride = 0;     // ≥ entries
   uint32_t* arrivals = nullptr;  // [lists], zero at first; the kernel leaves it zero
 };
 int32_t attend_parts(int32_t lists);
 void attend_pages(const AttendPages& args, cudaStream_t stream);
 
 // attention_step.cu: score → select → attend for one token of one layer, or attend alone where nothing is to be chosen.
+// state and list must have been written before the kernel before this call started (not by it): score reads them early.
+// recent_pages ≥ 1 holds the page being filled, whose summary may be in the making.
 struct AttentionStep {
   const float* q = nullptr;  // [H, D] after RoPE
   float* out = nullptr;      // [H, D]
@@ -117,6 +119,8 @@ struct AttentionStep {
 };
 int64_t attention_step_workspace(const AttentionStep& args);
 void attention_step(const AttentionStep& args, cudaStream_t stream);
+// One kernel of a step alone (0 score, 1 select, 2 attend), over what the former ones left in the workspace: for benches.
+void attention_step_part(const AttentionStep& args, int part, cudaStream_t stream);
 
 // prefill_attention.cu: exact attention of T query tokens over one list. A row's bits do not depend on the other rows.
 struct PrefillAttention {

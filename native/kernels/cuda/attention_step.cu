@@ -66,8 +66,9 @@ Plan plan(const AttentionStep& args) {
   attend.counters = args.counters;
   attend.partial = pieces.take<float>(lists * parts * per_list * args.kv.head_size);
   attend.state_of_part = pieces.take<float2>(lists * parts * per_list);
-  attend.chosen_stride = selects(args) ? args.selection.budget_pages : args.max_pages;
-  attend.page_weight = args.page_mass != nullptr ? pieces.take<float>(args.heads * attend.chosen_stride) : nullptr;
+  attend.budget_pages = args.selection.budget_pages;
+  attend.weight_stride = selects(args) ? args.selection.budget_pages : args.max_pages;
+  attend.page_weight = args.page_mass != nullptr ? pieces.take<float>(args.heads * attend.weight_stride) : nullptr;
   if (selects(args)) {
     ScorePages& score = plan.score;
     score.selection = args.selection;
@@ -97,7 +98,6 @@ Plan plan(const AttentionStep& args) {
     select.chosen_count = pieces.take<int32_t>(lists);
     select.counters = args.counters;
     attend.chosen = select.chosen;
-    attend.chosen_count = select.chosen_count;
   }
   plan.bytes = pieces.used();
   return plan;
@@ -109,6 +109,13 @@ int64_t attention_step_workspace(const AttentionStep& args) {
   AttentionStep counted = args;
   counted.workspace = nullptr;
   return plan(counted).bytes;
+}
+
+void attention_step_part(const AttentionStep& args, int part, cudaStream_t stream) {
+  const Plan plan = quire::cuda::plan(args);
+  if (part == 0) score_pages(plan.score, stream);
+  if (part == 1) select_pages(plan.select, stream);
+  if (part == 2) attend_pages(plan.attend, stream);
 }
 
 void attention_step(const AttentionStep& args, cudaStream_t stream) {

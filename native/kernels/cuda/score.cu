@@ -11,8 +11,9 @@
 // scores     [H, stride]          f32  out, the list's order; what forced pages get means nothing
 // partial    [H, blocks] (m, z)   f32  out: maximum of a block's pages and Σ e^((s − m)/√D), forced pages left out, for select
 //
-// Grid (blocks, G): each block walks over the pages of one KV head, a warp takes 16 at a time. A lane copies the bytes that
-// it will multiply itself (8 channels of its two rows) into shared memory, three tiles ahead, and no barrier is needed.
+// Grid (blocks, G): each block walks over the pages of one KV head, a warp takes 16 at a time and copies its next tiles to
+// shared memory meanwhile, 512 contiguous bytes an instruction; warps wait for nobody. List and summaries are as the last step
+// left them, but for pages that are forced: so the first tiles travel while the kernel before this one still makes the query.
 // Reads n·G·4·D bytes once for all heads of a group: bandwidth-bound (docs/cuda-attention.md).
 // The vector is split into two halves of f16 (device_tensor.cuh), so a score has about the precision of f32.
 // n ≤ budget: nothing is done, as all pages are taken. Limits: attention.h. Twin: plain_score.cpp.
@@ -29,13 +30,18 @@ namespace quire::cuda {
 namespace {
 
 constexpr int kTilePages = 16;  // the rows of a tensor-core tile
-constexpr int kStages = 3;      // tiles on their way per warp: with 8 warps 192 KiB a multiprocessor (H100: latency × bandwidth is 20)
-constexpr int kMostWarps = 8;
+constexpr int kStages = 3;      // tiles on their way per warp: with 8 warps a multiprocessor twice latency × bandwidth of an H100
+constexpr int kMostWarps = 4;   // of a block; two blocks a multiprocessor
 
 template <int D>
 struct Tile {
   static constexpr int kSteps = 2 * D / 32;              // steps of 32 channels, 8 for each of a quad's lanes
-  static constexpr int kBytes = 2 * kSteps * kWarp * 16;  // two rows a lane
+  static constexpr int kRowBytes = 4 * D;
+  static constexpr int kBytes = kTilePages * kRowBytes;
+  static constexpr int kChunks = kRowBytes / 16;  // of a row
+  static constexpr int kRows = kWarp / kChunks;   // that one instruction of a warp copies
+  // Where a chunk of a row lies: odd rows swap halves of 128 bytes, so that 8 lanes of two rows meet 32 different banks.
+  __device__ static int place(int row, int chunk) { return row * kRowBytes + (chunk ^ (4 * (row & 1))) * 16; }
 };
 
 // The vector that summaries are multiplied with, the lane's columns of it: channels 32u + 8c .. + 7 of head l/4.
@@ -68,12 +74,13 @@ __device__ Weights<D> make_weights(const ScorePages& args, int64_t head, bool pr
 }
 
 template <int D>
-__global__ void __launch_bounds__(kMostWarps* kWarp) score_kernel(ScorePages args) {
+__global__ void __launch_bounds__(kMostWarps* kWarp, 2) score_kernel(ScorePages args) {
   extern __shared__ __align__(16) unsigned char shared[];
-  wait_for_former();
-  let_next_start();
   const int32_t n = args.state->pages;
-  if (n <= args.selection.budget_pages) return;
+  if (n <= args.selection.budget_pages) {
+    wait_for_former();
+    return;
+  }
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int warps = static_cast<int>(blockDim.x) / kWarp;
@@ -85,32 +92,31 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) score_kernel(ScorePages arg
   const int32_t stride = static_cast<int32_t>(gridDim.x) * warps;
   const int32_t first = static_cast<int32_t>(blockIdx.x) * warps + warp;
 
-  unsigned char* const fifo = shared + warp * kStages * Tile<D>::kBytes + lane * 16;
-  const __half* const summaries = args.kv.summaries + g * args.kv.slots * 2 * D + 8 * c;
-  const auto slot_of = [&](int32_t tile, int row) {
-    return args.list.slot[min(tile * kTilePages + row, n - 1)];
-  };
-  const auto fetch = [&](int stage, int32_t slot_low, int32_t slot_high) {
+  unsigned char* const fifo = shared + warp * kStages * Tile<D>::kBytes;
+  const __half* const summaries = args.kv.summaries + g * args.kv.slots * 2 * D;
+  // A lane's slot is that of row l mod 16.
+  const auto slot_of = [&](int32_t tile) { return args.list.slot[min(tile * kTilePages + lane % kTilePages, n - 1)]; };
+  const auto fetch = [&](int stage, int32_t slot) {
     unsigned char* const to = fifo + stage * Tile<D>::kBytes;
-    const __half* const low = summaries + static_cast<int64_t>(slot_low) * 2 * D;
-    const __half* const high = summaries + static_cast<int64_t>(slot_high) * 2 * D;
+    const int chunk = lane % Tile<D>::kChunks;
 #pragma unroll
-    for (int u = 0; u < Tile<D>::kSteps; ++u) {
-      copy16(to + (2 * u) * kWarp * 16, low + 32 * u);
-      copy16(to + (2 * u + 1) * kWarp * 16, high + 32 * u);
+    for (int j = 0; j < kTilePages / Tile<D>::kRows; ++j) {
+      const int row = j * Tile<D>::kRows + lane / Tile<D>::kChunks;
+      const int64_t slot_of_row = __shfl_sync(~0u, slot, row);
+      copy16(to + Tile<D>::place(row, chunk), summaries + slot_of_row * 2 * D + 8 * chunk);
     }
   };
 
-  // Fill the pipeline first: the query's vector is made while the first tiles travel.
 #pragma unroll
   for (int s = 0; s < kStages - 1; ++s) {
     const int32_t tile = first + s * stride;
-    if (tile < tiles) fetch(s, slot_of(tile, r), slot_of(tile, r + 8));
+    if (tile < tiles) fetch(s, slot_of(tile));
     close_copies();
   }
   int32_t ahead = first + (kStages - 1) * stride;
-  int32_t slot_low = ahead < tiles ? slot_of(ahead, r) : 0;
-  int32_t slot_high = ahead < tiles ? slot_of(ahead, r + 8) : 0;
+  int32_t slot = ahead < tiles ? slot_of(ahead) : 0;
+  wait_for_former();
+  let_next_start();
   const Weights<D> weights = make_weights<D>(args, g * group + r, r < group);
 
   // The lane's two heads are 2c and 2c + 1; what it sees of their pages.
@@ -118,21 +124,18 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) score_kernel(ScorePages arg
   Vote2 seen[2];
   int stage = 0;
   for (int32_t tile = first; tile < tiles; tile += stride) {
-    const int behind = (stage + kStages - 1) % kStages;
-    if (ahead < tiles) fetch(behind, slot_low, slot_high);
+    wait_copies<kStages - 2>();
+    __syncwarp();  // the tile is there for all lanes, and all are done with the one before it
+    if (ahead < tiles) fetch((stage + kStages - 1) % kStages, slot);
     close_copies();
     ahead += stride;
-    if (ahead < tiles) {
-      slot_low = slot_of(ahead, r);
-      slot_high = slot_of(ahead, r + 8);
-    }
-    wait_copies<kStages - 1>();
+    if (ahead < tiles) slot = slot_of(ahead);
     const unsigned char* const from = fifo + stage * Tile<D>::kBytes;
     float high[4] = {}, low[4] = {};
 #pragma unroll
     for (int u = 0; u < Tile<D>::kSteps; ++u) {
-      const uint4 a = *reinterpret_cast<const uint4*>(from + (2 * u) * kWarp * 16);
-      const uint4 b = *reinterpret_cast<const uint4*>(from + (2 * u + 1) * kWarp * 16);
+      const uint4 a = *reinterpret_cast<const uint4*>(from + Tile<D>::place(r, 4 * u + c));
+      const uint4 b = *reinterpret_cast<const uint4*>(from + Tile<D>::place(r + 8, 4 * u + c));
       const SplitPair(&w)[4] = weights.pair[u];
       multiply(high, a.x, b.x, a.y, b.y, w[0].high, w[1].high);
       multiply(low, a.x, b.x, a.y, b.y, w[0].low, w[1].low);
@@ -183,7 +186,7 @@ void launch_score(const ScorePages& args, cudaStream_t stream) {
 
 }  // namespace
 
-int32_t score_blocks(int32_t kv_heads) { return std::max(1, device_limits().multiprocessors / kv_heads); }
+int32_t score_blocks(int32_t kv_heads) { return std::max(1, 2 * device_limits().multiprocessors / kv_heads); }
 
 void score_pages(const ScorePages& args, cudaStream_t stream) {
   check_kv(args.kv, "score");

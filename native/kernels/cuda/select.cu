@@ -5,10 +5,10 @@
 //   chosen    the sink pages, the k pages with the largest (vote, lower index first), the recent pages; ascending
 //
 // scores   [H, stride]      f32       partial [H, blocks] (m, z): the softmax's maximum and sum, from score
-// votes    [lists, stride]  f32       scratch; a block reads back only what it wrote
+// votes    [lists, stride]  f32       scratch, only where a block has more pages than its threads can hold in registers
 // chosen   [lists, budget]  {index, slot, count}, with the count of entries in chosen_count [lists]
 //
-// Grid (C, lists), block 1024. C blocks form a cluster and share a list's pages (C = 1 before compute capability 9.0).
+// Grid (C, lists), block 1024. Long lists are shared by a cluster of C blocks (C = 1 before compute capability 9.0).
 // A page's key is 64 bits, the vote's order above the inverted index, so all keys differ and ties need no case of their own.
 // The k-th largest key is found by histograms of a range of keys that narrows 11 bits at a time, until at most kFew keys are
 // left in it, which are ranked by comparing all with all; votes of one softmax need one histogram, seldom two. Then every
@@ -32,14 +32,16 @@ constexpr int kThreads = 1024;
 constexpr int kWarps = kThreads / kWarp;
 constexpr int kBins = 2112;          // 2^11, and 64 more: softmax votes up to 32 in steps of 2^19 float patterns
 constexpr int kBinsPerThread = 3;    // 3 · 1024 ≥ kBins
-constexpr int kFew = 512;            // keys ranked by comparing all with all: 512² / 1024 steps of a thread
-constexpr int kPagesPerBlock = 4096; // a block takes so many before a second joins (measured: docs/cuda-attention.md)
+constexpr int kFew = 256;            // keys ranked by comparing all with all
+constexpr int kHeld = 16;            // votes that a thread keeps in registers
+constexpr int kAlone = 16384;        // pages that one block does without others: a cluster's barriers cost more
 constexpr int kMostBlocks = 8;       // the largest cluster that every device with clusters runs
 
 struct Shared {
   uint32_t histogram[kBins];  // of this block's pages, then of all
   uint32_t total[kBins];
   uint32_t warp_sum[kWarps];
+  uint32_t row_count[kHeld * kWarps];
   float largest[kMaxGroup], inverse[kMaxGroup];
   unsigned long long few[kFew];
   uint32_t few_count;
@@ -125,14 +127,14 @@ __device__ void merge_partials(const SelectPages& args, Shared& s, int64_t first
   __syncthreads();
 }
 
-// Finds in `total` the bin with the `wanted`-th largest: s.bin, how many lie above it (s.above) and in it (s.inside).
-__device__ void find_bin(Shared& s, uint32_t wanted) {
+// Finds in a histogram the bin with the `wanted`-th largest: s.bin, how many lie above it (s.above) and in it (s.inside).
+__device__ void find_bin(Shared& s, const uint32_t* histogram, uint32_t wanted) {
   uint32_t mine[kBinsPerThread];
   uint32_t sum = 0;
   const int top = kBins - 1 - static_cast<int>(threadIdx.x) * kBinsPerThread;  // thread 0 has the largest bins
 #pragma unroll
   for (int j = 0; j < kBinsPerThread; ++j) {
-    mine[j] = top - j >= 0 ? s.total[top - j] : 0;
+    mine[j] = top - j >= 0 ? histogram[top - j] : 0;
     sum += mine[j];
   }
   uint32_t above = block_exclusive(s, sum);
@@ -148,10 +150,32 @@ __device__ void find_bin(Shared& s, uint32_t wanted) {
   __syncthreads();
 }
 
-// The wanted-th largest key of pages [begin, end), which the team shares.
-template <bool kCluster>
-__device__ unsigned long long kth_largest(Shared& s, const float* votes, int32_t begin, int32_t end, uint32_t wanted,
-                                          bool softmax) {
+// The votes of a block's pages [begin, end): page begin + j · 1024 + thread is the thread's j-th. In registers, or in memory.
+template <bool kInRegisters>
+struct Votes {
+  float held[kInRegisters ? kHeld : 1];
+  float* stored;
+  int32_t begin, end;
+  // f(page, vote&) for all the thread's pages.
+  template <typename F>
+  __device__ void each(F f) {
+    const int thread = static_cast<int>(threadIdx.x);
+    if (kInRegisters) {
+#pragma unroll
+      for (int j = 0; j < kHeld; ++j) {
+        if (begin + j * kThreads >= end) break;
+        const int32_t i = begin + j * kThreads + thread;
+        if (i < end) f(i, held[kInRegisters ? j : 0]);
+      }
+    } else {
+      for (int32_t i = begin + thread; i < end; i += kThreads) f(i, stored[i]);
+    }
+  }
+};
+
+// The wanted-th largest key of the team's pages.
+template <bool kCluster, bool kInRegisters>
+__device__ unsigned long long kth_largest(Shared& s, Votes<kInRegisters>& votes, uint32_t wanted, bool softmax) {
   using T = Team<kCluster>;
   const int thread = static_cast<int>(threadIdx.x);
   unsigned long long low = softmax ? 0x8000000000000000ull : 0;  // votes of a softmax are not negative
@@ -161,19 +185,21 @@ __device__ unsigned long long kth_largest(Shared& s, const float* votes, int32_t
     if (!first || !softmax) {  // the vote's own pass has filled the first one
       for (int b = thread; b < kBins; b += kThreads) s.histogram[b] = 0;
       __syncthreads();
-      for (int32_t i = begin + thread; i < end; i += kThreads) {
-        const unsigned long long off = key_of(votes[i], i) - low;
+      votes.each([&](int32_t i, float vote) {
+        const unsigned long long off = key_of(vote, i) - low;
         if (width == 0 || off < width) atomicAdd(&s.histogram[off >> shift], 1u);
-      }
+      });
     }
     T::sync();
-    for (int b = thread; b < kBins; b += kThreads) {
-      uint32_t sum = 0;
-      for (int rank = 0; rank < T::size(); ++rank) sum += T::of(s.histogram, rank)[b];
-      s.total[b] = sum;
+    if (kCluster) {
+      for (int b = thread; b < kBins; b += kThreads) {
+        uint32_t sum = 0;
+        for (int rank = 0; rank < T::size(); ++rank) sum += T::of(s.histogram, rank)[b];
+        s.total[b] = sum;
+      }
+      __syncthreads();
     }
-    __syncthreads();
-    find_bin(s, wanted);
+    find_bin(s, kCluster ? s.total : s.histogram, wanted);
     wanted -= s.above;
     low += static_cast<unsigned long long>(s.bin) << shift;
     width = 1ull << shift;
@@ -186,19 +212,19 @@ __device__ unsigned long long kth_largest(Shared& s, const float* votes, int32_t
   if (thread == 0) s.few_count = 0;
   T::sync();
   Shared* const leader = T::of(&s, 0);
-  for (int32_t i = begin + thread; i < end; i += kThreads) {
-    const unsigned long long key = key_of(votes[i], i);
+  votes.each([&](int32_t i, float vote) {
+    const unsigned long long key = key_of(vote, i);
     if (key - low < width) leader->few[atomicAdd(&leader->few_count, 1u)] = key;
-  }
+  });
   T::sync();
-  if (T::rank() == 0) {
+  if (T::rank() == 0) {  // a warp ranks a key
     const uint32_t count = s.few_count;
-    for (uint32_t a = thread; a < count; a += kThreads) {
+    for (uint32_t a = static_cast<uint32_t>(thread / kWarp); a < count; a += kWarps) {
       const unsigned long long key = s.few[a];
       uint32_t larger = 0;
-      for (uint32_t b = 0; b < count; ++b) larger += s.few[b] > key ? 1 : 0;
-      if (larger + 1 == wanted)
-        for (int rank = 0; rank < T::size(); ++rank) T::of(&s, rank)->kth = key;
+      for (uint32_t b = static_cast<uint32_t>(thread % kWarp); b < count; b += kWarp) larger += s.few[b] > key ? 1 : 0;
+      larger = __reduce_add_sync(~0u, larger);
+      if (larger + 1 == wanted && thread % kWarp < T::size()) T::of(&s, thread % kWarp)->kth = key;
     }
   }
   T::sync();
@@ -207,16 +233,51 @@ __device__ unsigned long long kth_largest(Shared& s, const float* votes, int32_t
 
 __device__ ChosenPage entry(const DeviceList& list, int32_t i) { return {i, list.slot[i], list.count[i], 0}; }
 
-template <bool kCluster>
+// Writes the pages whose key is at least `kth`, in order, to `chosen` on. All of a batch's rows of 1024 pages are counted by
+// warps, the counts summed, and each page finds its place.
+template <bool kInRegisters>
+__device__ void write_chosen(Shared& s, Votes<kInRegisters>& votes, unsigned long long kth, const DeviceList& list,
+                             ChosenPage* chosen) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int lane = thread % kWarp;
+  const int warp = thread / kWarp;
+  for (int32_t first = votes.begin; first < votes.end; first += kHeld * kThreads) {
+    uint32_t taken[kHeld] = {};
+#pragma unroll
+    for (int j = 0; j < kHeld; ++j) {
+      const int32_t i = first + j * kThreads + thread;
+      if (first + j * kThreads < votes.end) {
+        const bool takes = i < votes.end && key_of(kInRegisters ? votes.held[kInRegisters ? j : 0] : votes.stored[i], i) >= kth;
+        taken[j] = __ballot_sync(~0u, takes);
+      }
+      if (lane == 0) s.row_count[j * kWarps + warp] = static_cast<uint32_t>(__popc(taken[j]));
+    }
+    __syncthreads();
+    const uint32_t mine = thread < kHeld * kWarps ? s.row_count[thread] : 0;
+    const uint32_t before = block_exclusive(s, mine);
+    if (thread < kHeld * kWarps) s.row_count[thread] = before;
+    if (thread == kThreads - 1) s.inside = before;  // its own count is 0
+    __syncthreads();
+#pragma unroll
+    for (int j = 0; j < kHeld; ++j)
+      if ((taken[j] >> lane & 1) != 0)
+        chosen[s.row_count[j * kWarps + warp] + static_cast<uint32_t>(__popc(taken[j] & ((1u << lane) - 1)))] =
+            entry(list, first + j * kThreads + thread);
+    chosen += s.inside;
+    __syncthreads();
+  }
+}
+
+template <bool kCluster, bool kInRegisters>
 __global__ void __launch_bounds__(kThreads) select_kernel(SelectPages args) {
   using T = Team<kCluster>;
   __shared__ Shared s;
   const int thread = static_cast<int>(threadIdx.x);
   for (int b = thread; b < kBins; b += kThreads) s.histogram[b] = 0;
+  const int32_t n = args.state->pages;
   wait_for_former();
   let_next_start();
   const int64_t list = blockIdx.y;
-  const int32_t n = args.state->pages;
   const int32_t budget = args.selection.budget_pages;
   ChosenPage* const chosen = args.chosen + list * budget;
   if (T::rank() == 0 && thread == 0) {
@@ -234,43 +295,41 @@ __global__ void __launch_bounds__(kThreads) select_kernel(SelectPages args) {
   const int32_t range_begin = args.selection.sink_pages;
   const int32_t range_end = n - args.selection.recent_pages;
   const int32_t share_pages = (range_end - range_begin + T::size() - 1) / T::size();
-  const int32_t begin = min(range_end, range_begin + T::rank() * share_pages);
-  const int32_t end = min(range_end, begin + share_pages);
+  Votes<kInRegisters> votes;
+  votes.begin = min(range_end, range_begin + T::rank() * share_pages);
+  votes.end = min(range_end, votes.begin + share_pages);
+  votes.stored = args.votes + list * args.stride;
   const float scale = rsqrtf(static_cast<float>(args.head_size)) * kLog2E;
   const float* const scores = args.scores + list * heads * args.stride;
-  float* const votes = args.votes + list * args.stride;
   if (softmax) merge_partials(args, s, list * heads, heads, scale);
-  __syncthreads();
-  for (int32_t i = begin + thread; i < end; i += kThreads) {
+  votes.each([&](int32_t i, float& vote) {
     float x[kMaxGroup];
 #pragma unroll
     for (int h = 0; h < kMaxGroup; ++h) x[h] = h < heads ? scores[h * args.stride + i] : 0;
-    float vote = softmax ? 0 : number(x[0]);
+    float sum = softmax ? 0 : number(x[0]);
 #pragma unroll
     for (int h = 0; h < kMaxGroup; ++h)
-      if (h < heads) vote = softmax ? vote + share(number(x[h]), s.largest[h], scale) * s.inverse[h] : fmaxf(vote, number(x[h]));
-    votes[i] = vote;
-    if (softmax) atomicAdd(&s.histogram[(key_of(vote, i) - 0x8000000000000000ull) >> 51], 1u);
-  }
+      if (h < heads) sum = softmax ? sum + share(number(x[h]), s.largest[h], scale) * s.inverse[h] : fmaxf(sum, number(x[h]));
+    vote = sum;
+  });
+  __syncthreads();
+  if (softmax)
+    votes.each([&](int32_t i, float vote) { atomicAdd(&s.histogram[(key_of(vote, i) - 0x8000000000000000ull) >> 51], 1u); });
   __syncthreads();
 
   const int32_t wanted = budget - args.selection.sink_pages - args.selection.recent_pages;
   unsigned long long kth = ~0ull;
-  if (wanted > 0) kth = kth_largest<kCluster>(s, votes, begin, end, static_cast<uint32_t>(wanted), softmax);
-
-  // In order: a thread counts what it takes of a run of pages, then writes behind all that come before it.
-  const int32_t run = (end - begin + kThreads - 1) / kThreads;
-  const int32_t mine = begin + thread * run;
-  uint32_t takes = 0;
-  for (int32_t i = mine; i < min(end, mine + run); ++i) takes += wanted > 0 && key_of(votes[i], i) >= kth ? 1 : 0;
-  uint32_t place = block_exclusive(s, takes);
-  if (thread == kThreads - 1) s.taken = place + takes;
-  T::sync();
-  for (int rank = 0; rank < T::rank(); ++rank) place += T::of(&s, rank)->taken;
-  place += static_cast<uint32_t>(args.selection.sink_pages);
-  if (takes > 0)
-    for (int32_t i = mine; i < min(end, mine + run); ++i)
-      if (key_of(votes[i], i) >= kth) chosen[place++] = entry(args.list, i);
+  if (wanted > 0) kth = kth_largest<kCluster>(s, votes, static_cast<uint32_t>(wanted), softmax);
+  uint32_t place = static_cast<uint32_t>(range_begin);
+  if (kCluster) {  // behind the pages of the blocks before this one
+    uint32_t takes = 0;
+    votes.each([&](int32_t i, float vote) { takes += wanted > 0 && key_of(vote, i) >= kth ? 1 : 0; });
+    const uint32_t before = block_exclusive(s, takes);
+    if (thread == kThreads - 1) s.taken = before + takes;
+    T::sync();
+    for (int rank = 0; rank < T::rank(); ++rank) place += T::of(&s, rank)->taken;
+  }
+  if (wanted > 0) write_chosen(s, votes, kth, args.list, chosen + place);
   if (T::rank() == 0) {
     for (int32_t i = thread; i < range_begin; i += kThreads) chosen[i] = entry(args.list, i);
     for (int32_t i = range_end + thread; i < n; i += kThreads) chosen[budget - (n - i)] = entry(args.list, i);
@@ -290,11 +349,13 @@ void select_pages(const SelectPages& args, cudaStream_t stream) {
   const DeviceLimits limits = device_limits();
   const int32_t lists = selection.vote == Vote::kPerHead ? args.heads : args.kv_heads;
   int blocks = 1;
-  if (limits.major >= 9)
-    while (blocks < kMostBlocks && args.max_pages > static_cast<int64_t>(blocks) * kPagesPerBlock) blocks *= 2;
+  if (limits.major >= 9 && args.max_pages > kAlone)
+    while (blocks < kMostBlocks && args.max_pages > static_cast<int64_t>(blocks) * kAlone / 4) blocks *= 2;
+  const bool held = args.max_pages <= static_cast<int64_t>(blocks) * kHeld * kThreads;
+  const auto kernel = blocks > 1 ? (held ? select_kernel<true, true> : select_kernel<true, false>)
+                                 : (held ? select_kernel<false, true> : select_kernel<false, false>);
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(lists));
-  launch<SelectPages>(blocks > 1 ? select_kernel<true> : select_kernel<false>, grid, kThreads, 0, blocks, limits, args,
-                      stream, "select");
+  launch<SelectPages>(kernel, grid, kThreads, 0, blocks, limits, args, stream, "select");
 }
 
 }  // namespace quire::cuda

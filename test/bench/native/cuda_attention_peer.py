@@ -46,12 +46,10 @@ def dense_us(heads, kv_heads, size, context):
         "packed": lambda i: sdpa(q[i % calls].view(1, kv_heads, group, size), kv[i % pools][0], kv[i % pools][1]),
     }
     best = (float("inf"), "none")
-    for backend in (SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION):
+    for backend in (SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION):
         for way, call in ways.items():
             if group == 1 and way == "packed":
                 continue
-            if backend == SDPBackend.EFFICIENT_ATTENTION and context > 131072:
-                continue  # never the fastest, and slow
             try:
                 with sdpa_kernel(backend):
                     best = min(best, (median_us(call, calls), backend.name.split("_")[0].lower() + " " + way))

@@ -1,0 +1,507 @@
+// attention_test.cu — every attention kernel against its plain twin, on the GPU: random shapes and the corners.
+//
+// Without a GPU every test is skipped and says so. Bits are compared where the twin's arithmetic is repeated (append,
+// summaries), sets where pages are chosen, else errors against a bound that follows from f16 weights of values.
+#include <cmath>
+#include <set>
+
+#include "native/core/thread_pool.h"
+#include "native/kernels/cpu/op_functions.h"
+#include "test/native/kernels/cuda/device_pool.h"
+
+namespace quire::cuda {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+struct Shape {
+  int32_t heads, kv_heads, head_size;
+};
+const Shape kShapes[] = {{2, 2, 64}, {14, 2, 64}, {8, 2, 128}, {12, 2, 128}, {28, 4, 128}, {16, 2, 128}, {32, 32, 128}, {9, 3, 64}};
+
+class Cuda : public testing::Test {
+ protected:
+  ThreadPool pool_{2};
+  quire::Run run_{&pool_, nullptr};
+
+  void summarise_all(KvPool& pool, Summary kind) {
+    plain::summarize({kind, pool.slots.data(), pool.counts.data(), static_cast<int64_t>(pool.slots.size()), pool.kv}, run_);
+  }
+};
+
+std::vector<int32_t> ragged(int64_t pages, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<int32_t> counts;
+  for (int64_t i = 0; i < pages; ++i) counts.push_back(random() % 4 == 0 ? 1 + static_cast<int32_t>(random() % 16) : 16);
+  return counts;
+}
+
+TEST_F(Cuda, SummariesHaveTheBitsOfTheTwin) {
+  NEEDS_GPU();
+  for (const Summary kind : {Summary::kMeanSpread, Summary::kMinMax})
+    for (const int64_t size : {64, 128}) {
+      KvPool pool(3, size, {16, 1, 15, 16, 2, 9}, 7, 40.0f);
+      pool.kv.keys(0, pool.slots[0])[3] = 0x7c00;
+      pool.kv.keys(1, pool.slots[2])[5 * 16] = 0xfc00;
+      DevicePool device(pool);
+      summarise_all(pool, kind);
+      const DevicePool expected(pool);
+      summarise(kind, device.slots.get(), device.counts.get(), 6, device.kv, nullptr);
+      EXPECT_EQ(to_host(device.summaries.get(), device.summaries.count()),
+                to_host(expected.summaries.get(), expected.summaries.count()));
+    }
+}
+
+TEST_F(Cuda, AppendStepFillsAPageAndMakesItsSummary) {
+  NEEDS_GPU();
+  for (const int64_t size : {64, 128}) {
+    KvPool pool(2, size, {16, 16}, 3);
+    DevicePool device(pool);
+    const auto k = normal_floats(16 * 2 * size, 1, 30.0f), v = normal_floats(16 * 2 * size, 2);
+    std::vector<int32_t> slots(16, pool.slots[1]), places(16);
+    std::iota(places.begin(), places.end(), 0);
+    plain::append({k.data(), v.data(), 2 * size, slots.data(), places.data(), 16, pool.kv}, run_);
+    const int32_t count = 16;
+    plain::summarize({Summary::kMeanSpread, &pool.slots[1], &count, 1, pool.kv}, run_);
+    const DevicePool expected(pool);
+    const auto k_device = to_device(k), v_device = to_device(v);
+    for (int32_t place = 0; place < 16; ++place) {
+      StepState step;
+      step.slot = pool.slots[1];
+      step.place = place;
+      const auto state = to_device(std::vector<StepState>{step});
+      append_step(k_device.get() + place * 2 * size, v_device.get() + place * 2 * size, device.kv, Summary::kMeanSpread,
+                  state.get(), nullptr);
+      check(cudaDeviceSynchronize(), "test");
+    }
+    EXPECT_EQ(to_host(device.pages.get(), device.pages.count()), to_host(expected.pages.get(), expected.pages.count()));
+    EXPECT_EQ(to_host(device.summaries.get(), device.summaries.count()),
+              to_host(expected.summaries.get(), expected.summaries.count()));
+  }
+}
+
+TEST_F(Cuda, AppendChunkWritesWhereItIsTold) {
+  NEEDS_GPU();
+  KvPool pool(2, 64, {16, 16, 5}, 3);
+  DevicePool device(pool);
+  const int64_t tokens = 23, stride = 2 * 64 + 8;
+  const auto k = normal_floats(tokens * stride, 1), v = normal_floats(tokens * stride, 2);
+  std::vector<int32_t> slots, places;
+  for (int t = 0; t < tokens; ++t) {
+    slots.push_back(pool.slots[static_cast<size_t>(t / 10)]);
+    places.push_back(t % 10);
+  }
+  plain::append({k.data(), v.data(), stride, slots.data(), places.data(), tokens, pool.kv}, run_);
+  const DevicePool expected(pool);
+  append_chunk(to_device(k).get(), to_device(v).get(), stride, to_device(slots).get(), to_device(places).get(), tokens,
+               device.kv, nullptr);
+  EXPECT_EQ(to_host(device.pages.get(), device.pages.count()), to_host(expected.pages.get(), expected.pages.count()));
+}
+
+TEST_F(Cuda, ScoresAreThoseOfTheTwin) {
+  NEEDS_GPU();
+  for (const Summary kind : {Summary::kMeanSpread, Summary::kMinMax})
+    for (const Shape& shape : kShapes)
+      for (const int64_t n : {1, 15, 16, 17, 100, 2500}) {
+        KvPool pool(shape.kv_heads, shape.head_size, pages_for(n * 16 - 3), static_cast<uint32_t>(n));
+        summarise_all(pool, kind);
+        const DevicePool device(pool);
+        const auto q = normal_floats(shape.heads * shape.head_size, 5);
+        std::vector<float> expected(static_cast<size_t>(shape.heads * n));
+        plain::score({kind, 0.75f, q.data(), shape.heads, pool.list(), pool.kv, expected.data()}, run_);
+        const int32_t blocks = score_blocks(shape.kv_heads);
+        const auto q_device = to_device(q);
+        DeviceBuffer<float> scores(shape.heads * n);
+        DeviceBuffer<float2> partial(shape.heads * blocks);
+        ScorePages args;
+        args.selection.summary = kind;
+        args.selection.spread_factor = 0.75f;
+        args.selection.recent_pages = n > 20 ? 4 : 0;
+        args.selection.sink_pages = n > 20 ? 1 : 0;
+        args.q = q_device.get();
+        args.heads = shape.heads;
+        args.kv = device.kv;
+        args.list = device.list();
+        args.state = device.state.get();
+        args.scores = scores.get();
+        args.stride = n;
+        args.partial = partial.get();
+        score_pages(args, nullptr);
+        const auto got = to_host(scores.get(), shape.heads * n);
+        double worst = 0;
+        for (size_t i = 0; i < got.size(); ++i) worst = std::max(worst, std::fabs(static_cast<double>(got[i]) - expected[i]));
+        EXPECT_LT(worst, 6e-4) << shape.heads << "/" << shape.kv_heads << "/" << shape.head_size << " n " << n;
+        const auto parts = to_host(partial.get(), shape.heads * blocks);
+        for (int64_t h = 0; h < shape.heads; ++h) {
+          float largest = -kInfinity;
+          double sum = 0, expected_sum = 0;
+          for (int b = 0; b < blocks; ++b) largest = std::max(largest, parts[static_cast<size_t>(h * blocks + b)].x);
+          for (int b = 0; b < blocks; ++b) {
+            const float2 part = parts[static_cast<size_t>(h * blocks + b)];
+            if (part.y > 0) sum += part.y * std::exp((part.x - largest) / std::sqrt(static_cast<float>(shape.head_size)));
+          }
+          for (int64_t i = args.selection.sink_pages; i < n - args.selection.recent_pages; ++i)
+            expected_sum += std::exp((expected[static_cast<size_t>(h * n + i)] - largest) / std::sqrt(static_cast<float>(shape.head_size)));
+          EXPECT_NEAR(sum, expected_sum, 1e-3 * expected_sum);
+        }
+      }
+}
+
+// Runs select on given scores [H, n]; the partials are made here.
+std::vector<std::vector<int32_t>> select_on_device(const std::vector<float>& scores, int32_t heads, int32_t kv_heads, int64_t n,
+                                                   const PageSelection& selection) {
+  const int32_t size = 128;
+  std::vector<float2> partial;
+  for (int32_t h = 0; h < heads; ++h) {
+    float largest = -kInfinity;
+    const auto at = [&](int64_t i) { const float s = scores[static_cast<size_t>(h * n + i)]; return s == s ? s : -kInfinity; };
+    for (int64_t i = selection.sink_pages; i < n - selection.recent_pages; ++i) largest = std::max(largest, at(i));
+    double sum = 0;
+    for (int64_t i = selection.sink_pages; i < n - selection.recent_pages; ++i)
+      sum += at(i) == largest ? 1.0 : std::exp((at(i) - largest) / std::sqrt(128.0));
+    partial.push_back({largest, static_cast<float>(sum)});
+  }
+  std::vector<int32_t> slots(static_cast<size_t>(n)), counts(static_cast<size_t>(n), 16);
+  for (int64_t i = 0; i < n; ++i) slots[static_cast<size_t>(i)] = static_cast<int32_t>(n - 1 - i);
+  StepState step;
+  step.pages = static_cast<int32_t>(n);
+  const auto state = to_device(std::vector<StepState>{step});
+  const auto scores_device = to_device(scores);
+  const auto partial_device = to_device(partial);
+  const auto slots_device = to_device(slots), counts_device = to_device(counts);
+  const int32_t lists = selection.vote == Vote::kPerHead ? heads : kv_heads;
+  DeviceBuffer<float> votes(lists * n);
+  DeviceBuffer<ChosenPage> chosen(lists * selection.budget_pages);
+  DeviceBuffer<int32_t> chosen_count(lists);
+  SelectPages args;
+  args.selection = selection;
+  args.heads = heads;
+  args.kv_heads = kv_heads;
+  args.head_size = size;
+  args.list = {slots_device.get(), counts_device.get()};
+  args.state = state.get();
+  args.max_pages = n;
+  args.scores = scores_device.get();
+  args.stride = n;
+  args.partial = partial_device.get();
+  args.partial_blocks = 1;
+  args.votes = votes.get();
+  args.chosen = chosen.get();
+  args.chosen_count = chosen_count.get();
+  select_pages(args, nullptr);
+  const auto all = to_host(chosen.get(), lists * selection.budget_pages);
+  const auto sizes = to_host(chosen_count.get(), lists);
+  std::vector<std::vector<int32_t>> out;
+  for (int32_t list = 0; list < lists; ++list) {
+    out.emplace_back();
+    for (int32_t i = 0; i < sizes[static_cast<size_t>(list)]; ++i) {
+      const ChosenPage& page = all[static_cast<size_t>(list * selection.budget_pages + i)];
+      EXPECT_EQ(page.slot, n - 1 - page.index);
+      EXPECT_EQ(page.count, 16);
+      out.back().push_back(page.index);
+    }
+  }
+  return out;
+}
+
+std::vector<std::vector<int32_t>> select_by_twin(const std::vector<float>& scores, int32_t heads, int32_t kv_heads, int64_t n,
+                                                 const PageSelection& selection, const quire::Run& run) {
+  const int64_t lists = selection.vote == Vote::kPerHead ? heads : kv_heads;
+  std::vector<int32_t> chosen(static_cast<size_t>(lists * selection.budget_pages));
+  std::vector<int64_t> count(static_cast<size_t>(lists));
+  std::vector<float> workspace(scores.size());
+  plain::select({selection.vote, scores.data(), heads, kv_heads, 128, n, selection.budget_pages, selection.sink_pages,
+                 selection.recent_pages, chosen.data(), count.data(), workspace.data()},
+                run);
+  std::vector<std::vector<int32_t>> out;
+  for (int64_t list = 0; list < lists; ++list)
+    out.emplace_back(chosen.begin() + list * selection.budget_pages,
+                     chosen.begin() + list * selection.budget_pages + count[static_cast<size_t>(list)]);
+  return out;
+}
+
+// Pages of one list that only one of two choices has.
+size_t differing(const std::vector<int32_t>& a, const std::vector<int32_t>& b) {
+  const std::set<int32_t> in_a(a.begin(), a.end());
+  size_t missing = a.size() == b.size() ? 0 : 1000;
+  for (const int32_t page : b) missing += in_a.count(page) == 0 ? 1 : 0;
+  return missing;
+}
+
+TEST_F(Cuda, SelectChoosesThePagesOfTheTwin) {
+  NEEDS_GPU();
+  size_t lists = 0, differences = 0;
+  for (const Vote vote : {Vote::kSoftmax, Vote::kMax, Vote::kPerHead})
+    for (const int32_t group : {1, 4, 6, 7, 8})
+      for (const int64_t n : {3, 64, 65, 129, 1000, 5000, 20000, 70000})
+        for (const int32_t budget : {5, 64, 200}) {
+          if (n > 20000 && group != 4) continue;
+          PageSelection selection;
+          selection.vote = vote;
+          selection.budget_pages = budget;
+          const auto scores = normal_floats(2 * group * n, static_cast<uint32_t>(n + group), 20.0f);
+          const auto got = select_on_device(scores, 2 * group, 2, n, selection);
+          const auto expected = select_by_twin(scores, 2 * group, 2, n, selection, run_);
+          ASSERT_EQ(got.size(), expected.size());
+          for (size_t list = 0; list < got.size(); ++list) {
+            EXPECT_TRUE(std::is_sorted(got[list].begin(), got[list].end()));
+            const size_t wrong = differing(got[list], expected[list]);
+            // Votes of a softmax differ in the last bits: two pages that all but tie at the border may change places.
+            EXPECT_LE(wrong, vote == Vote::kSoftmax ? 1u : 0u) << n << " " << budget << " " << group;
+            differences += wrong;
+            ++lists;
+          }
+        }
+  EXPECT_LE(differences, lists / 100);
+  RecordProperty("lists", static_cast<int>(lists));
+}
+
+TEST_F(Cuda, SelectTakesTheLowerPageOfATieAndInfinitiesFirst) {
+  NEEDS_GPU();
+  for (const Vote vote : {Vote::kSoftmax, Vote::kMax, Vote::kPerHead})
+    for (const int64_t n : {100, 3000, 9000, 40000})
+      for (const int kind : {0, 1, 2, 3, 4}) {
+        std::vector<float> scores(static_cast<size_t>(n));
+        for (int64_t i = 0; i < n; ++i) {
+          float& s = scores[static_cast<size_t>(i)];
+          if (kind == 0) s = 1.5f;                                                       // all tie
+          if (kind == 1) s = static_cast<float>((i * 7919) % 13);                        // many ties
+          if (kind == 2) s = i % 50 == 7 ? kInfinity : i % 3 == 0 ? std::nanf("") : 0.0f;
+          if (kind == 3) s = i % 2 == 0 ? -kInfinity : std::nanf("");
+          if (kind == 4) s = i % 2 == 0 ? 0.0f : -0.0f;
+        }
+        PageSelection selection;
+        selection.vote = vote;
+        selection.budget_pages = 64;
+        EXPECT_EQ(select_on_device(scores, 1, 1, n, selection), select_by_twin(scores, 1, 1, n, selection, run_))
+            << "kind " << kind << " n " << n << " vote " << static_cast<int>(vote);
+      }
+}
+
+struct StepRun {
+  std::vector<float> out, mass;
+  std::vector<int64_t> counters;
+};
+StepRun run_step(const DevicePool& device, int64_t n, const std::vector<float>& q, const Shape& shape,
+                 const PageSelection& selection, int64_t max_pages, bool mass, int repeats = 2) {
+  const auto q_device = to_device(q);
+  auto mass_device = to_device(std::vector<float>(static_cast<size_t>(n) + 1));
+  auto counters = to_device(std::vector<int64_t>(2));
+  DeviceBuffer<float> out(shape.heads * shape.head_size);
+  AttentionStep args;
+  args.q = q_device.get();
+  args.out = out.get();
+  args.heads = shape.heads;
+  args.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_size));
+  args.kv = device.kv;
+  args.list = device.list();
+  args.state = device.state.get();
+  args.max_pages = max_pages;
+  args.selection = selection;
+  args.page_mass = mass ? mass_device.get() : nullptr;
+  args.counters = counters.get();
+  DeviceBuffer<unsigned char> workspace(attention_step_workspace(args));
+  check(cudaMemset(workspace.get(), 0xff, static_cast<size_t>(workspace.count())), "test");
+  check(cudaMemset(workspace.get(), 0, 256), "test");
+  args.workspace = workspace.get();
+  for (int i = 0; i < repeats; ++i) {
+    check(cudaMemset(out.get(), 0xff, static_cast<size_t>(shape.heads * shape.head_size) * 4), "test");
+    check(cudaMemset(mass_device.get(), 0, static_cast<size_t>(n) * 4), "test");
+    check(cudaMemset(counters.get(), 0, 16), "test");
+    attention_step(args, nullptr);
+  }
+  return {to_host(out.get(), shape.heads * shape.head_size), to_host(mass_device.get(), n), to_host(counters.get(), 2)};
+}
+
+StepRun attend_by_twin(const KvPool& pool, const std::vector<PageList>& lists, const std::vector<float>& q, const Shape& shape,
+                       const quire::Run& run, int64_t mass_stride) {
+  StepRun out;
+  out.out.resize(static_cast<size_t>(shape.heads * shape.head_size));
+  out.mass.resize(lists.size() * static_cast<size_t>(mass_stride));
+  AttendArgs args;
+  args.q = q.data();
+  args.stride = shape.heads * shape.head_size;
+  args.out = out.out.data();
+  args.tokens = 1;
+  args.heads = shape.heads;
+  args.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_size));
+  args.kv = pool.kv;
+  args.lists = lists.data();
+  args.list_count = static_cast<int64_t>(lists.size());
+  args.page_mass = out.mass.data();
+  args.mass_stride = mass_stride;
+  std::vector<float> workspace(static_cast<size_t>(attend_workspace(args, run.pool->threads())) + 1);
+  args.workspace = workspace.data();
+  plain::attend(args, run);
+  return out;
+}
+
+void expect_close(const std::vector<float>& got, const std::vector<float>& expected, double bound, const std::string& what) {
+  ASSERT_EQ(got.size(), expected.size());
+  double worst = 0;
+  size_t place = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_EQ(std::isnan(got[i]), std::isnan(expected[i])) << what << " at " << i;
+    if (std::isnan(got[i])) continue;
+    const double off = std::fabs(static_cast<double>(got[i]) - expected[i]);
+    if (off > worst) {
+      worst = off;
+      place = i;
+    }
+  }
+  EXPECT_LT(worst, bound) << what << " at " << place << ": " << got[place] << " for " << expected[place];
+}
+
+TEST_F(Cuda, DenseAttentionIsThatOfTheTwin) {
+  NEEDS_GPU();
+  for (const Shape& shape : kShapes)
+    for (const int64_t tokens : {0, 1, 15, 16, 17, 100, 1000, 5000}) {
+      KvPool pool(shape.kv_heads, shape.head_size, tokens == 1000 ? ragged(70, 3) : pages_for(tokens), 11);
+      const auto n = static_cast<int64_t>(pool.counts.size());
+      const DevicePool device(pool);
+      const auto q = normal_floats(shape.heads * shape.head_size, 5, 2.0f);
+      const StepRun expected = attend_by_twin(pool, {pool.list()}, q, shape, run_, n);
+      for (const bool mass : {false, true}) {
+        const StepRun got = run_step(device, n, q, shape, PageSelection{}, std::max<int64_t>(n, 1), mass);
+        const std::string what = std::to_string(shape.heads) + "/" + std::to_string(shape.kv_heads) + "/" +
+                                 std::to_string(shape.head_size) + " tokens " + std::to_string(tokens);
+        expect_close(got.out, expected.out, 3e-3, what);
+        if (mass) expect_close(got.mass, expected.mass, 1e-3, what + " mass");
+        EXPECT_EQ(got.counters[1], n * shape.kv_heads);
+      }
+    }
+}
+
+TEST_F(Cuda, SelectingEveryPageGivesTheBitsOfDense) {
+  NEEDS_GPU();
+  for (const Shape& shape : kShapes)
+    for (const int64_t tokens : {1, 17, 1000, 2040}) {
+      KvPool pool(shape.kv_heads, shape.head_size, pages_for(tokens), 11);
+      const DevicePool device(pool);
+      const auto n = static_cast<int64_t>(pool.counts.size());
+      const auto q = normal_floats(shape.heads * shape.head_size, 5, 2.0f);
+      PageSelection selection;
+      const StepRun dense = run_step(device, n, q, shape, selection, n, false);
+      selection.budget_pages = 128;
+      EXPECT_EQ(run_step(device, n, q, shape, selection, 4096, false).out, dense.out);
+    }
+}
+
+TEST_F(Cuda, AStepIsScoreSelectAttendOfTheTwins) {
+  NEEDS_GPU();
+  for (const Shape& shape : kShapes)
+    for (const Vote vote : {Vote::kSoftmax, Vote::kPerHead})
+      for (const int64_t pages : {70, 700}) {
+        KvPool pool(shape.kv_heads, shape.head_size, ragged(pages, 3), 11);
+        summarise_all(pool, Summary::kMeanSpread);
+        const DevicePool device(pool);
+        const auto q = normal_floats(shape.heads * shape.head_size, 5, 2.0f);
+        PageSelection selection;
+        selection.vote = vote;
+        selection.budget_pages = 64;
+        std::vector<float> scores(static_cast<size_t>(shape.heads * pages));
+        plain::score({Summary::kMeanSpread, 1.0f, q.data(), shape.heads, pool.list(), pool.kv, scores.data()}, run_);
+        std::vector<int32_t> chosen(static_cast<size_t>(shape.heads * 64));
+        std::vector<int64_t> count(static_cast<size_t>(shape.heads));
+        std::vector<float> workspace(scores.size());
+        plain::select({vote, scores.data(), shape.heads, shape.kv_heads, shape.head_size, pages, 64, 1, 4, chosen.data(),
+                       count.data(), workspace.data()},
+                      run_);
+        const int64_t lists = vote == Vote::kPerHead ? shape.heads : shape.kv_heads;
+        std::vector<int32_t> slots(chosen.size()), counts(chosen.size());
+        std::vector<PageList> page_lists;
+        for (int64_t list = 0; list < lists; ++list) {
+          for (size_t i = static_cast<size_t>(list) * 64; i < static_cast<size_t>(list + 1) * 64; ++i) {
+            slots[i] = pool.slots[static_cast<size_t>(chosen[i])];
+            counts[i] = pool.counts[static_cast<size_t>(chosen[i])];
+          }
+          page_lists.push_back({slots.data() + list * 64, counts.data() + list * 64, 64});
+        }
+        const StepRun expected = attend_by_twin(pool, page_lists, q, shape, run_, 64);
+        std::vector<float> mass(static_cast<size_t>(pages));
+        for (int64_t list = 0; list < lists; ++list)
+          for (size_t i = 0; i < 64; ++i) {
+            const size_t at = static_cast<size_t>(list) * 64 + i;
+            mass[static_cast<size_t>(chosen[at])] += expected.mass[at];
+          }
+        const StepRun got = run_step(device, pages, q, shape, selection, pages, true);
+        const std::string what = std::to_string(shape.heads) + "/" + std::to_string(shape.kv_heads) + " pages " + std::to_string(pages);
+        expect_close(got.out, expected.out, 4e-3, what);
+        expect_close(got.mass, mass, 2e-3, what + " mass");
+        EXPECT_EQ(got.counters[0], pages * lists);
+        EXPECT_EQ(got.counters[1], 64 * lists);
+      }
+}
+
+TEST_F(Cuda, InfinitiesComeOutAsInTheTwin) {
+  NEEDS_GPU();
+  const Shape shape = {8, 2, 128};
+  for (const uint16_t bits : {0x7c00, 0xfc00, 0x7e00}) {
+    KvPool pool(2, 128, pages_for(50), 11);
+    pool.kv.keys(0, pool.slots[1])[7] = bits;  // channel 0 of token 7
+    const DevicePool device(pool);
+    const auto q = normal_floats(8 * 128, 5);
+    const StepRun expected = attend_by_twin(pool, {pool.list()}, q, shape, run_, 4);
+    expect_close(run_step(device, 4, q, shape, PageSelection{}, 4, false).out, expected.out, 3e-3, std::to_string(bits));
+  }
+}
+
+// The chunk's tokens are the list's last; some pages are part-filled. Checks every row, and that a row does not depend on T.
+TEST_F(Cuda, PrefillIsThatOfTheTwinForAnyChunking) {
+  NEEDS_GPU();
+  for (const Shape& shape : kShapes)
+    for (const int64_t pages : {1, 2, 5, 40}) {
+      KvPool pool(shape.kv_heads, shape.head_size, pages == 1 ? std::vector<int32_t>{7} : ragged(pages, 9), 11);
+      const DevicePool device(pool);
+      std::vector<Visible> visible;
+      for (int32_t i = 0; i < pages; ++i)
+        for (int32_t j = 1; j <= pool.counts[static_cast<size_t>(i)]; ++j) visible.push_back({i, j});
+      const auto tokens = static_cast<int64_t>(visible.size());
+      const int64_t stride = shape.heads * shape.head_size + 64;
+      const auto q = normal_floats(tokens * stride, 5, 2.0f);
+      const int64_t out_floats = tokens * shape.heads * shape.head_size;
+      std::vector<float> expected(static_cast<size_t>(out_floats));
+      const PageList list = pool.list();
+      AttendArgs plain_args;
+      plain_args.q = q.data();
+      plain_args.stride = stride;
+      plain_args.out = expected.data();
+      plain_args.tokens = tokens;
+      plain_args.heads = shape.heads;
+      plain_args.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_size));
+      plain_args.kv = pool.kv;
+      plain_args.lists = &list;
+      plain_args.list_count = 1;
+      plain_args.visible = visible.data();
+      std::vector<float> workspace(static_cast<size_t>(attend_workspace(plain_args, 2)) + 1);
+      plain_args.workspace = workspace.data();
+      plain::attend(plain_args, run_);
+      const auto q_device = to_device(q);
+      const auto visible_device = to_device(visible);
+      std::vector<float> whole;
+      for (const int64_t chunk : {tokens, int64_t{1}, int64_t{23}}) {
+        if (chunk == 1 && tokens > 100) continue;
+        auto out = to_device(std::vector<float>(static_cast<size_t>(out_floats), -7.0f));
+        for (int64_t first = 0; first < tokens; first += chunk) {
+          PrefillAttention args;
+          args.q = q_device.get() + first * stride;
+          args.stride = stride;
+          args.out = out.get() + first * shape.heads * shape.head_size;
+          args.tokens = std::min(chunk, tokens - first);
+          args.heads = shape.heads;
+          args.scale = plain_args.scale;
+          args.kv = device.kv;
+          args.list = device.list();
+          args.visible = visible_device.get() + first;
+          prefill_attention(args, nullptr);
+        }
+        const auto got = to_host(out.get(), out_floats);
+        expect_close(got, expected, 8e-3, std::to_string(shape.heads) + "/" + std::to_string(shape.kv_heads) + " pages " + std::to_string(pages));
+        if (whole.empty()) whole = got;
+        EXPECT_EQ(got, whole);
+      }
+    }
+}
+
+}  // namespace
+}  // namespace quire::cuda

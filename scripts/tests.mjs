@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { runChecks } from "./checks.mjs";
+import { prepareEndToEnd } from "./end-to-end.mjs";
 import { dist, nodeModules, root } from "./layout.mjs";
 import { runNativeTests } from "./native-tests.mjs";
 import { checkPrerequisites } from "./prerequisites.mjs";
@@ -74,6 +75,7 @@ async function modelTests() {
 
 async function allTests() {
   const fetch = await fetchModel(smallModel);
+  await prepareEndToEnd();
   const mocha = await runMocha(testFiles().filter((path) => !path.startsWith("test/models/")));
   const ctest = await runNativeTests(await checkPrerequisites());
   const failed = await runChecks({ skipTested: true });

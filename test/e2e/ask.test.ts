@@ -82,8 +82,8 @@ describe("asking in the editor", function () {
     const panel = await stage().panel();
     await until("the new thread", async () => (await panel.turns.count()) === 1);
     await panel.ended();
+    await workbench.runByKeys("Quire: Focus on Ask View");
     const focused = panel.frame.locator("button.place:focus", { hasText: /:\d+$/ });
-    await until("the focus in the panel", () => panel.question.evaluate((box) => box.matches(":focus")));
     await until("a citation that has the focus", async () => {
       if ((await focused.count()) > 0) return true;
       await workbench.page.keyboard.press("Shift+Tab");

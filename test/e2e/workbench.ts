@@ -88,7 +88,7 @@ export class Workbench {
       .first()
       .textContent();
     const tab = this.page.locator(".editor-group-container.active .tab.active .label-name").first();
-    return { file: (await tab.textContent()) ?? "", line: Number(/Ln (\d+)/.exec(words ?? "")?.[1] ?? 0) };
+    return { file: (await tab.textContent()) ?? "", line: Number(/Ln\s(\d+)/.exec(words ?? "")?.[1] ?? 0) };
   }
 
   /** Opens a file of the workspace, by the palette, at a line. */

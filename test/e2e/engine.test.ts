@@ -1,0 +1,82 @@
+// What a user changes or breaks while the editor runs: the token budget, the engine's process; and what the editor pays for Quire.
+
+import assert from "node:assert/strict";
+import { readFileSync, statSync } from "node:fs";
+import path from "node:path";
+import { dist } from "../../scripts/layout.mjs";
+import { answerTime, textOf } from "./panel.ts";
+import { cliProgress } from "./repositories.ts";
+import { onStage } from "./stage.ts";
+import { until } from "./until.ts";
+
+describe("settings and the engine's process", function () {
+  this.timeout(answerTime + 60_000);
+  const stage = onStage({ workspace: cliProgress, settings: { "quire.answer.maxTokens": 24 } });
+
+  it("costs the editor at most 30 ms at its start and 300 KB of code", async () => {
+    const { editor } = stage();
+    const said = await until(
+      "the line of its activation",
+      () => /Activated in ([\d.]+) ms/.exec(editor.quireLog()) ?? false,
+    );
+    assert.ok(Number(said[1]) <= 30, said[0]);
+    assert.ok(statSync(path.join(dist, "extension.cjs")).size <= 300 * 1024);
+    assert.deepEqual(editor.engines(), [], "no engine runs before a question");
+  });
+
+  it("reads by the new token budget with the next question", async () => {
+    const { workbench, editor } = stage();
+    await workbench.run("Quire: Ask About This Workspace");
+    await workbench.answerInput("What does formatTime do?");
+    const panel = await stage().panel();
+    await panel.ended();
+    assert.match(await panel.reading(), /of 2,000 tokens of the budget/);
+    editor.setSettings({ "quire.context.tokenBudget": 600 });
+    await workbench.notifications.filter({ hasText: /Quire would read .* of 600 tokens/ }).waitFor({ timeout: 30_000 });
+    await stage().picture("6-cost-of-a-budget");
+    await panel.ask("What does formatValue do?");
+    await panel.ended();
+    assert.match(await panel.reading(), /of 600 tokens of the budget/);
+    const [memory] = await panel.meter();
+    assert.ok(memory <= 600, `${memory} tokens in memory`);
+  });
+
+  it("says once that the engine ended, and answers the next question with a new one", async () => {
+    const { workbench, editor } = stage();
+    const [engine = 0, ...others] = editor.engines();
+    assert.ok(engine > 0 && others.length === 0, "one engine runs");
+    process.kill(engine, "SIGKILL");
+    const message = workbench.notifications.filter({ hasText: /starts again by itself/ });
+    await message.first().waitFor();
+    assert.equal(await message.count(), 1);
+    const panel = await stage().panel();
+    await panel.ask("What does formatBar do?");
+    await panel.ended();
+    assert.notEqual(await panel.answer(), "");
+    assert.equal(await message.count(), 1);
+    assert.notDeepEqual(editor.engines(), [engine]);
+  });
+
+  it("fails a question whose engine is killed, says the next step, and answers when asked again", async () => {
+    const { editor } = stage();
+    const panel = await stage().panel();
+    await panel.ask("How does the progress bar show the time that is left, step by step?");
+    await until("progress", async () => (await panel.lastTurn.locator(".progress, .writing").count()) > 0);
+    for (const engine of editor.engines()) process.kill(engine, "SIGKILL");
+    const failure = panel.lastTurn.locator(".note-error");
+    await failure.waitFor();
+    await stage().picture("7-engine-ended");
+    assert.match(await textOf(failure), /Ask again/i);
+    await failure.getByRole("button", { name: "Ask again" }).click();
+    await panel.lastTurn.locator(".turn-buttons").waitFor({ timeout: answerTime });
+    assert.notEqual(await panel.answer(), "");
+  });
+
+  it("leaves no engine behind when the window is closed", async () => {
+    const { workbench, editor } = stage();
+    const manifest = JSON.parse(readFileSync(path.join(dist, "..", "package.json"), "utf8"));
+    assert.equal(manifest.activationEvents.includes("*"), false);
+    await workbench.run("Quire: Restart Engine");
+    await until("the end of the engine", () => editor.engines().length === 0);
+  });
+});

@@ -1,0 +1,59 @@
+// Explaining a selection inline: a comment thread below it that streams, takes follow-ups and moves to the panel.
+
+import assert from "node:assert/strict";
+import { answerTime, textOf } from "./panel.ts";
+import { cliProgress } from "./repositories.ts";
+import { onStage } from "./stage.ts";
+import { until } from "./until.ts";
+
+describe("explaining a selection", function () {
+  this.timeout(answerTime + 60_000);
+  const stage = onStage({ workspace: cliProgress });
+
+  it("opens a thread under the selection, shows progress, and streams the explanation", async () => {
+    const { workbench } = stage();
+    await workbench.openFile("lib/format-time.js", 3);
+    await workbench.selectLines(8);
+    await workbench.run("Quire: Explain Selection");
+    const { thread, comments } = inline();
+    await thread.waitFor();
+    await until("progress", async () => /Reading|Starting|Opening|Planning|Looking/i.test(await textOf(thread)));
+    await stage().picture("8-explain-progress");
+    await until("the end of the explanation", () => isEnded(), answerTime);
+    assert.equal(await comments.count(), 2, "the question and its answer");
+    assert.ok((await textOf(comments.last())).length > 40);
+    await stage().picture("9-explained");
+  });
+
+  it("takes a follow-up as a reply", async () => {
+    const { workbench } = stage();
+    const { thread, comments } = inline();
+    await thread.locator(".review-thread-reply-button, .comment-form").first().click();
+    await thread.locator(".comment-form .monaco-editor").first().click();
+    await workbench.page.keyboard.type("What does it return for 90 seconds?");
+    await thread.getByRole("button", { name: "Ask", exact: true }).click();
+    await until("the reply's answer", async () => (await comments.count()) === 4 && (await isEnded()), answerTime);
+    assert.match(await textOf(comments.nth(2)), /90 seconds/);
+    await stage().picture("10-explain-follow-up");
+  });
+
+  it("goes on in the panel", async () => {
+    const { thread } = inline();
+    await thread.locator(".review-actions").getByRole("button", { name: "Show in Panel" }).first().click();
+    const panel = await stage().panel();
+    await until("both questions", async () => (await panel.turns.count()) === 2);
+    assert.match(await textOf(panel.turns.first()), /lib\/format-time\.js:3/);
+    assert.match(await textOf(panel.turns.last()), /90 seconds/);
+    await stage().picture("11-explained-in-panel");
+  });
+
+  function inline() {
+    const thread = stage().workbench.page.locator(".review-widget").first();
+    return { thread, comments: thread.locator(".review-comment") };
+  }
+
+  /** Nothing is in work any more: the thread's button to stop is gone. */
+  async function isEnded(): Promise<boolean> {
+    return (await inline().thread.locator(".review-actions").getByRole("button", { name: "Stop" }).count()) === 0;
+  }
+});

@@ -27,7 +27,7 @@ export function percentText(share: number): string {
 export function durationText(seconds: number): string {
   if (!Number.isFinite(seconds) || seconds < 0) return "an unknown time";
   if (seconds < 1) return "under a second";
-  if (seconds < 60) return counted(Math.round(seconds), "second");
+  if (Math.round(seconds) < 60) return counted(seconds, "second");
   const minutes = Math.round(seconds / 60);
   if (minutes < 60) return counted(minutes, "minute");
   const rest = minutes % 60;
@@ -51,5 +51,13 @@ export function rateText(perSecond: number): string {
 
 /** "src/a.ts:12"; a whole file has no line. */
 export function placeText(path: string, line: number): string {
-  return line > 0 ? `${path}:${line}` : path;
+  return line > 0 ? `${openly(path)}:${line}` : openly(path);
+}
+
+/** A name with characters that cannot be seen, or that turn the direction of others, spelt out: it may not look like another. */
+export function openly(name: string): string {
+  return name.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (sign) => {
+    const code = sign.codePointAt(0)?.toString(16).padStart(4, "0") ?? "";
+    return `\\u{${code}}`;
+  });
 }

@@ -6,7 +6,7 @@
 
 import createMarkdown, { type Env, type MarkdownIt, type StateInline, type Token } from "markdown-it";
 import type { PanelCitation } from "../messages.ts";
-import { placeText } from "../words.ts";
+import { openly, placeText } from "../words.ts";
 
 /** What the rules need to know of the answer that they render. */
 class Answer {
@@ -87,7 +87,7 @@ function citationButton(cited: PanelCitation | undefined): string {
   const place = placeText(cited.path, cited.line);
   const several = cited.choices.length > 1 ? ` (one of ${cited.choices.length} places)` : "";
   const title = `${place}${several}\n${cited.text.trim()}`;
-  const label = `Citation ${index}: ${cited.path}${cited.line > 0 ? ` line ${cited.line}` : ""}${several}`;
+  const label = `Citation ${index}: ${openly(cited.path)}${cited.line > 0 ? ` line ${cited.line}` : ""}${several}`;
   return `<button type="button" class="md-citation" data-cite="${index}" title="${escapeHtml(title)}" aria-label="${escapeHtml(label)}">${index}</button>`;
 }
 

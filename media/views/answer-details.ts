@@ -4,7 +4,7 @@
 
 import { html, nothing, type TemplateResult } from "lit";
 import type { PanelAnswer } from "../messages.ts";
-import { counted, numberText, percentText, rateText } from "../words.ts";
+import { counted, numberText, openly, percentText, rateText } from "../words.ts";
 import { placeButton } from "./buttons.ts";
 
 type Open = (path: string, line: number) => void;
@@ -31,7 +31,7 @@ function addedForQuestion(lookedUp: PanelAnswer["lookedUp"], open: Open): Templa
     <ul class="rows">
       ${lookedUp.map(
         ({ path, startLine, endLine, tokens, why }) => html`<li>
-          ${placeButton(`${path}:${startLine}–${endLine}`, () => open(path, startLine))}
+          ${placeButton(`${openly(path)}:${startLine}–${endLine}`, () => open(path, startLine))}
           <span class="figures">${counted(tokens, "token")}, ${why}</span>
         </li>`,
       )}
@@ -44,7 +44,7 @@ function loadedFiles(loaded: PanelAnswer["loaded"], open: Open): TemplateResult 
     <ul class="rows">
       ${loaded.map(
         ({ path, share }) => html`<li>
-          ${placeButton(path, () => open(path, 0))} <span class="figures">${percentText(share)}</span>
+          ${placeButton(openly(path), () => open(path, 0))} <span class="figures">${percentText(share)}</span>
         </li>`,
       )}
     </ul>`;

@@ -5,7 +5,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { PanelReading } from "../messages.ts";
 import { groupDocuments, groupLeftOut, ownTokens } from "../reading-groups.ts";
-import { counted, numberText } from "../words.ts";
+import { counted, numberText, openly } from "../words.ts";
 import { placeButton } from "./buttons.ts";
 
 /** More rows than this help nobody and slow the panel down. */
@@ -33,7 +33,7 @@ export function readingView(reading: PanelReading, isRead: boolean, open: (path:
           ${rows(
             paths,
             (row) =>
-              html`${placeButton(row.path, () => open(row.path))} <span class="figures">${numberText(row.tokens)}</span>`,
+              html`${placeButton(openly(row.path), () => open(row.path))} <span class="figures">${numberText(row.tokens)}</span>`,
           )}
         </details>`,
       )}
@@ -44,7 +44,7 @@ export function readingView(reading: PanelReading, isRead: boolean, open: (path:
           ${rows(
             files,
             (row) =>
-              html`${placeButton(row.path, () => open(row.path))}
+              html`${placeButton(openly(row.path), () => open(row.path))}
               ${row.detail === undefined ? nothing : html`<span class="figures">${row.detail}</span>`}`,
           )}
         </details>`,

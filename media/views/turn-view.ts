@@ -7,6 +7,7 @@ import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { type CopyCode, MarkdownView } from "../markdown/markdown-view.ts";
 import type { PanelAnswer, PanelTurn, ToHost } from "../messages.ts";
 import { markdownOf } from "../panel-state.ts";
+import { openly } from "../words.ts";
 import { answerDetails } from "./answer-details.ts";
 import { button, icon, placeButton } from "./buttons.ts";
 import { citationId, citationsView } from "./citations.ts";
@@ -56,7 +57,7 @@ export class TurnView extends LightElement {
   }
 
   private scope({ path, startLine, endLine }: NonNullable<PanelTurn["scope"]>): TemplateResult {
-    const label = `${path}:${startLine}–${endLine}`;
+    const label = `${openly(path)}:${startLine}–${endLine}`;
     return html`<p class="scope">
       ${icon("selection")}<span class="unseen">About</span> ${placeButton(label, () => this.open(path, startLine))}
     </p>`;

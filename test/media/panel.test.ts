@@ -364,7 +364,6 @@ describe("the panel in a browser", () => {
       const kept = await opened.page.evaluate(() => (window as unknown as { firstKept: boolean }).firstKept);
       assert.ok(kept, "the first block was rendered again");
       assert.ok(Math.min(...attempts) < 50, `longest task ${attempts.map((each) => each.toFixed(0)).join(", ")} ms`);
-      console.log(`      longest task while 3 000 tokens stream: ${Math.min(...attempts).toFixed(0)} ms`);
     });
 
     it("of a line of a megabyte changes nothing but its own text", async function () {
@@ -465,26 +464,28 @@ function answerOf(marked: string, changes: Partial<PanelAnswer> = {}): PanelAnsw
   };
 }
 
-/** In the page: streams the text, some ten tokens a frame, and returns the longest task in milliseconds. */
+/** In the page: streams the text, some ten tokens a frame, and returns the longest task of over 50 ms; 0: there was none. */
 async function streamAndMeasure(text: string): Promise<number> {
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
   let longest = 0;
   const observer = new PerformanceObserver((list) => {
     for (const { duration } of list.getEntries()) longest = Math.max(longest, duration);
   });
   observer.observe({ type: "longtask", buffered: false });
+  // A long task of our own proves that long tasks are seen.
+  setTimeout(() => {
+    for (const began = performance.now(); performance.now() - began < 80; );
+  });
+  while (longest === 0) await frame();
+  longest = 0;
   let first: Element | null = null;
-  let last = performance.now();
   for (let at = 0; at < text.length; at += 40) {
     window.postMessage({ type: "text", turn: "a", text: text.slice(at, at + 40) }, "*");
-    await new Promise((resolve) => requestAnimationFrame(resolve));
+    await frame();
     if (at > 4000) first ??= document.querySelector(".md-block");
   }
-  for (let i = 0; i < 4; i++) await new Promise((resolve) => requestAnimationFrame(resolve));
-  last = performance.now() - last;
-  Object.assign(window, {
-    firstKept: first !== null && first === document.querySelector(".md-block"),
-    streamedIn: last,
-  });
+  for (let i = 0; i < 4; i++) await frame();
+  Object.assign(window, { firstKept: first !== null && first === document.querySelector(".md-block") });
   observer.disconnect();
   return longest;
 }

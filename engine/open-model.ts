@@ -66,7 +66,7 @@ export async function openModel(addon: Native, path: string, options: OpenOption
   packing.catch(() => {}); // it is awaited below, also when the tokenizer fails first
   let native: Model | undefined;
   try {
-    const tokenizer = new Tokenizer(file.tokenizer);
+    const tokenizer = await Tokenizer.create(file.tokenizer);
     const cache = await TokenCache.open({
       folder: `${quireHome()}/tokens`,
       tokenizerHash: tokenizer.hash,

@@ -1,6 +1,7 @@
 // gguf-tokenizer.ts — the tokenizer tables of a GGUF, held against themselves: lengths, ids, merges.
 //
 // In: typed metadata. Out: tokens, types and merges as engine/tokenize/ takes them. It encodes nothing.
+import { setImmediate } from "node:timers/promises";
 import { z } from "zod";
 import type { Metadata } from "./gguf-metadata.ts";
 
@@ -41,9 +42,13 @@ function checkTokens(metadata: Metadata, tokens: string[], types: number[]): voi
   }
 }
 
-function checkMerges(metadata: Metadata, tokens: string[], merges: string[]): void {
+/** Merges between two looks at the event loop: a large vocabulary takes a third of a second. */
+const mergesAtOnce = 8192;
+
+async function checkMerges(metadata: Metadata, tokens: string[], merges: string[]): Promise<void> {
   const known = new Set(tokens);
   for (const [rank, merge] of merges.entries()) {
+    if (rank % mergesAtOnce === 0) await setImmediate();
     const gap = merge.indexOf(" ");
     const left = merge.slice(0, gap);
     const right = merge.slice(gap + 1);
@@ -62,7 +67,7 @@ function checkMerges(metadata: Metadata, tokens: string[], merges: string[]): vo
 }
 
 /** Reads and checks `tokenizer.ggml.*`. */
-export function readTokenizer(metadata: Metadata): GgufTokenizer {
+export async function readTokenizer(metadata: Metadata): Promise<GgufTokenizer> {
   const { refuse } = metadata;
   const key = (name: string): string => `tokenizer.ggml.${name}`;
   const model = metadata.required(key("model"), "string", z.string());
@@ -83,7 +88,7 @@ export function readTokenizer(metadata: Metadata): GgufTokenizer {
     throw refuse.invalid(key("scores"), `${scores.length} scores for ${tokens.length} tokens`);
   }
   checkTokens(metadata, tokens, types);
-  checkMerges(metadata, tokens, merges);
+  await checkMerges(metadata, tokens, merges);
 
   const id = (name: string): number | undefined => {
     const found = metadata.optional(key(`${name}_token_id`), "uint32", z.int());

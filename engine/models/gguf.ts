@@ -102,7 +102,7 @@ export async function readGguf(file: string): Promise<GgufModel> {
     const fileBytes = Number(before.size);
     const [scan, header] = await loadHeader(handle, fileBytes, refuse);
     const metadata = new Metadata(scan, await readValues(withoutTexts(header, scan), refuse), refuse);
-    const tokenizer = readTokenizer(metadata);
+    const tokenizer = await readTokenizer(metadata);
     const geometry = readGeometry(metadata, tokenizer.tokens.length);
     const ropeScaling = readRopeScaling(metadata, geometry);
     const tensors = checkTensors(scan, geometry, fileBytes, refuse);

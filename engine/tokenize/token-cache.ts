@@ -7,12 +7,14 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { setImmediate } from "node:timers/promises";
 
 // File: magic, tokenizer hash, then per text its key, the number of ids and the ids (little-endian, 32 bits), then SHA-256 of all that.
 const magic = Buffer.from("quire tokens 1\n\0", "latin1");
 const keyBytes = 32;
 const hashBytes = 32;
 const entryBytes = 96; // what an entry costs beside its ids, about
+const pieceBytes = 4 << 20; // between two looks at the event loop
 const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 export interface TokenCacheOptions {
@@ -37,6 +39,7 @@ export class TokenCache {
   readonly #entries = new Map<string, Int32Array>();
   #bytes = 0;
   #changed = false;
+  #saving = false;
 
   private constructor({ folder, tokenizerHash, vocabularySize, maxBytes = 128 << 20 }: TokenCacheOptions) {
     this.#file = folder === null ? null : path.join(folder, `${tokenizerHash.slice(0, 16)}.tokens`);
@@ -80,24 +83,43 @@ export class TokenCache {
 
   /** Writes the file if anything is new: beside it, then renamed. False when it could not be written. */
   async save(): Promise<boolean> {
-    if (this.#file === null || !this.#changed || !littleEndian) return false;
-    const parts: Uint8Array[] = [magic, this.#tokenizerHash];
-    for (const [key, ids] of this.#entries) {
-      parts.push(Buffer.from(key, "latin1"), new Uint8Array(Uint32Array.of(ids.length).buffer));
-      parts.push(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
-    }
-    const body = Buffer.concat(parts);
+    if (this.#file === null || !this.#changed || this.#saving || !littleEndian) return false;
+    this.#saving = true;
     const temporary = `${this.#file}.${process.pid}.tmp`;
     try {
       await mkdir(path.dirname(this.#file), { recursive: true, mode: 0o700 });
-      await writeFile(temporary, Buffer.concat([body, createHash("sha256").update(body).digest()]), { mode: 0o600 });
+      this.#changed = false; // what is set from here on is written the next time
+      await writeFile(temporary, this.#contents([...this.#entries]), { mode: 0o600 });
       await rename(temporary, this.#file);
-      this.#changed = false;
       return true;
     } catch {
+      this.#changed = true;
       await rm(temporary, { force: true }).catch(() => {});
       return false;
+    } finally {
+      this.#saving = false;
     }
+  }
+
+  /** The file, in pieces. */
+  async *#contents(entries: readonly [string, Int32Array][]): AsyncGenerator<Uint8Array> {
+    const hash = createHash("sha256");
+    let parts: Uint8Array[] = [magic, this.#tokenizerHash];
+    let bytes = 0;
+    for (const [key, ids] of entries) {
+      parts.push(Buffer.from(key, "latin1"), new Uint8Array(Uint32Array.of(ids.length).buffer));
+      parts.push(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
+      bytes += ids.byteLength + entryBytes;
+      if (bytes < pieceBytes) continue;
+      const piece = Buffer.concat(parts);
+      hash.update(piece);
+      yield piece;
+      parts = [];
+      bytes = 0;
+    }
+    const rest = Buffer.concat(parts);
+    yield rest;
+    yield hash.update(rest).digest();
   }
 
   #drop(key: string, ids: Int32Array): void {
@@ -109,7 +131,7 @@ export class TokenCache {
     if (this.#file === null || !littleEndian) return;
     try {
       if ((await stat(this.#file)).size > 2 * this.#maxBytes) return;
-      for (const [key, ids] of this.#parse(await readFile(this.#file)) ?? []) this.set(key, ids);
+      for (const [key, ids] of (await this.#parse(await readFile(this.#file))) ?? []) this.set(key, ids);
     } catch {
       // Not there or not readable: an empty cache.
     }
@@ -117,14 +139,23 @@ export class TokenCache {
   }
 
   /** The entries of a file, or null where anything is not as it must be. */
-  #parse(file: Buffer): [string, Int32Array][] | null {
+  async #parse(file: Buffer): Promise<[string, Int32Array][] | null> {
     const end = file.length - hashBytes;
     let at = magic.length + hashBytes;
     if (end < at || !file.subarray(0, magic.length).equals(magic)) return null;
     if (!file.subarray(magic.length, at).equals(this.#tokenizerHash)) return null;
-    if (!createHash("sha256").update(file.subarray(0, end)).digest().equals(file.subarray(end))) return null;
+    const hash = createHash("sha256");
+    for (let from = 0; from < end; from += pieceBytes) {
+      hash.update(file.subarray(from, Math.min(end, from + pieceBytes)));
+      await setImmediate();
+    }
+    if (!hash.digest().equals(file.subarray(end))) return null;
     const entries: [string, Int32Array][] = [];
-    while (at < end) {
+    for (let next = at; at < end; ) {
+      if (at >= next) {
+        await setImmediate();
+        next = at + pieceBytes;
+      }
       if (end - at < keyBytes + 4) return null;
       const key = file.toString("latin1", at, at + keyBytes);
       const count = file.readUInt32LE(at + keyBytes);

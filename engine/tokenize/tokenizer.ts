@@ -6,9 +6,11 @@
 // of its merges stands a table of the words already seen, because most words of a source file were (it runs them at about
 // 100 k words/s, the table at several million). It must not read files or know of models.
 
+import { setImmediate } from "node:timers/promises";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { QuireError } from "../errors.ts";
 import { alphabet, spell, unspell } from "./byte-level.ts";
+import type { PreTokenizer } from "./pre-tokenizers.ts";
 import { StreamDecoder } from "./stream-decoder.ts";
 import {
   checkKind,
@@ -24,6 +26,8 @@ import {
 const maxWordLength = 4_096;
 // Words in the table before it is emptied; some 30 MB. A repository of 10 MB has about 150 k different ones.
 const maxWords = 400_000;
+// Between two looks at the event loop; some 20 ms.
+const mergesAtOnce = 8_192;
 // V8 keeps the whole text alive for a slice of 13 characters or more.
 const sharedFrom = 13;
 
@@ -44,16 +48,15 @@ export class Tokenizer {
   readonly #bytes: (Uint8Array | undefined)[] = [];
 
   /** Throws "unsupported-model" for another kind of tokenizer, "invalid-model" where the metadata contradicts itself. */
-  constructor(source: TokenizerSource) {
-    const pre = checkKind(source);
-    checkShape(source);
+  constructor(source: TokenizerSource, built: Built = buildAtOnce(source)) {
+    const { pre } = built;
     this.#source = source;
-    this.hash = hashSource(source);
+    this.hash = built.hash;
     this.vocabularySize = source.tokens.length;
     this.bosId = source.bosId;
     this.eosId = source.eosId;
     this.addBos = source.addBos ?? false;
-    this.#library = new Library(tokenizerJson(source, pre), {});
+    this.#library = built.library;
     const model = this.#library.model;
     if (model === null) throw new QuireError("internal", "The tokenizer has no model.");
     this.#merge = (words) => model.encode(words);
@@ -62,6 +65,26 @@ export class Tokenizer {
     this.#userDefined = matcher(
       source.tokens.filter((token, id) => source.tokenTypes[id] === tokenType.userDefined && token !== ""),
     );
+  }
+
+  /** Like the constructor, in steps between which others run: a large vocabulary takes most of a second. */
+  static async create(source: TokenizerSource): Promise<Tokenizer> {
+    const pre = checkKind(source);
+    checkShape(source);
+    await setImmediate();
+    const hash = hashSource(source);
+    await setImmediate();
+    const json = tokenizerJson({ ...source, merges: [] }, pre);
+    await setImmediate();
+    const library = new Library(json, {});
+    const ranks = library.model !== null && "bpe_ranks" in library.model ? library.model.bpe_ranks : undefined;
+    // The library takes its merges only at once; its table of them is filled as it would fill it (a test compares).
+    if (!(ranks instanceof Map)) return new Tokenizer(source);
+    for (const [rank, merge] of source.merges.entries()) {
+      if (rank % mergesAtOnce === 0) await setImmediate();
+      ranks.set(JSON.stringify(merge.split(" ", 2)), rank);
+    }
+    return new Tokenizer(source, { pre, hash, library });
   }
 
   /**
@@ -179,6 +202,19 @@ export class Tokenizer {
     }
     return ids.length === 1 && ids[0] !== undefined ? ids[0] : ids;
   }
+}
+
+/** What takes long to make of a tokenizer's metadata. */
+interface Built {
+  pre: PreTokenizer;
+  hash: string;
+  library: Library;
+}
+
+function buildAtOnce(source: TokenizerSource): Built {
+  const pre = checkKind(source);
+  checkShape(source);
+  return { pre, hash: hashSource(source), library: new Library(tokenizerJson(source, pre), {}) };
 }
 
 /** A list of ids that grows. */

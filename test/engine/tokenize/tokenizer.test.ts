@@ -1,9 +1,12 @@
 // Text to ids and back, on a tokenizer small enough to see through. Equality with llama.cpp: test/golden/tokens.test.ts.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { QuireError } from "../../../engine/errors.ts";
+import { readGguf } from "../../../engine/models/gguf.ts";
 import { Tokenizer } from "../../../engine/tokenize/tokenizer.ts";
+import { fetchedModel } from "../../models/fetched-model.ts";
 import { control, spelt, tinySource, tinyTokenizer } from "./tiny.ts";
 
 /** The text with lone surrogates replaced, by way of UTF-8. */
@@ -137,5 +140,26 @@ describe("Tokenizer", () => {
     refuses(() => tinyTokenizer({ bosId: 1_000_000 }), "invalid-model", "tokenizer.ggml.bos_token_id");
     for (const merge of ["", "a", "a ", "a b c"])
       refuses(() => tinyTokenizer({ merges: [merge] }), "invalid-model", "tokenizer.ggml.merges");
+  });
+});
+
+describe("a tokenizer made in steps", () => {
+  it("is the one made at once", async () => {
+    const source = tinySource();
+    const steps = await Tokenizer.create(source);
+    const once = new Tokenizer(source);
+    assert.equal(steps.hash, once.hash);
+    const text =
+      "function add(left, right) { return left + right; } // the <|im_start|> of it, größer \u4f60\u597d\n\t  x";
+    assert.deepEqual([...steps.encode(text)], [...once.encode(text)]);
+    assert.deepEqual([...steps.encodeTemplate(text)], [...once.encodeTemplate(text)]);
+  });
+
+  it("is the one made at once for a real vocabulary too", async () => {
+    const { tokenizer } = await readGguf(await fetchedModel("smollm2-135m"));
+    const steps = await Tokenizer.create(tokenizer);
+    const once = new Tokenizer(tokenizer);
+    const text = readFileSync(import.meta.filename, "utf8");
+    assert.deepEqual([...steps.encode(text)], [...once.encode(text)]);
   });
 });

@@ -25,7 +25,7 @@ import {
   type StageEvent,
   type TextEvent,
 } from "../../engine/protocol.ts";
-import { EngineFailure, toEngineFailure } from "./failure.ts";
+import { EngineFailure, stopped, toEngineFailure } from "./engine-failure.ts";
 
 export interface EngineProgram {
   command: string;
@@ -68,7 +68,8 @@ export class Connection {
         resolve(`The engine ended unexpectedly (${how})${last === undefined ? "" : `: ${last.trim()}`}.`);
       });
     });
-    void this.ended.then(() => rpc.dispose());
+    // Later, so that who waits for a reply hears of the end, not of the connection's.
+    void this.ended.then(() => setImmediate(() => rpc.dispose()));
   }
 
   /** Starts the program and agrees on the protocol's version. Rejects with an EngineFailure. */
@@ -108,7 +109,7 @@ export class Connection {
   /** Sends a request; the signal cancels it at the engine. Rejects with an EngineFailure, also when the process ends. */
   async request<Result>(method: string, params: unknown, signal?: AbortSignal): Promise<Result> {
     // A token that is cancelled before the request is sent would never reach the engine.
-    if (signal?.aborted) throw new EngineFailure("cancelled", "Stopped.");
+    if (signal?.aborted) throw stopped();
     const source = new CancellationTokenSource();
     const cancel = (): void => source.cancel();
     signal?.addEventListener("abort", cancel, { once: true });

@@ -4,9 +4,11 @@ import { randomUUID } from "node:crypto";
 import * as path from "node:path";
 import * as vscode from "vscode";
 import { type DoctorReport, type MapResult, type ModelRow, methods } from "../../engine/protocol.ts";
+import { size } from "../models/model-words.ts";
 import type { Log } from "../services.ts";
-import { type AskSettings, askSettings } from "../settings/settings.ts";
+import { type AskSettings, askSettings, folderGlobs } from "../settings/settings.ts";
 import { type EditorFolder, leftOutFolders, toWorkspace } from "../workspace/folders.ts";
+import { toEngineFailure } from "./engine-failure.ts";
 import type { EngineService } from "./service.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -14,11 +16,11 @@ import { Supervisor } from "./supervisor.ts";
 const processSettings = ["quire.node.path", "quire.memory.maxGB"];
 
 export function editorFolders(): EditorFolder[] {
-  return (vscode.workspace.workspaceFolders ?? []).map(({ name, uri }) => ({
-    name,
-    scheme: uri.scheme,
-    path: uri.fsPath,
-  }));
+  return (vscode.workspace.workspaceFolders ?? []).map(({ name, uri }) => {
+    const configuration = vscode.workspace.getConfiguration("quire", uri);
+    const { include, exclude } = folderGlobs((setting) => configuration.get(setting));
+    return { name, scheme: uri.scheme, path: uri.fsPath, include, exclude };
+  });
 }
 
 export function currentSettings(): AskSettings {
@@ -43,15 +45,14 @@ export function createEngine(context: vscode.ExtensionContext, log: Log & { show
     },
   });
 
-  const workspaceFor = (settings: AskSettings): ReturnType<typeof toWorkspace> => {
+  const currentWorkspace = (): ReturnType<typeof toWorkspace> => {
     const documents = vscode.workspace.textDocuments.map((document) => ({
       scheme: document.uri.scheme,
       path: document.uri.fsPath,
       dirty: document.isDirty && !document.isUntitled,
       text: () => document.getText(),
     }));
-    const { include, exclude } = settings;
-    return toWorkspace(editorFolders(), documents, { include, exclude, trusted: vscode.workspace.isTrusted });
+    return toWorkspace(editorFolders(), documents, vscode.workspace.isTrusted);
   };
 
   const watching = vscode.workspace.onDidChangeConfiguration((change) => {
@@ -75,7 +76,7 @@ export function createEngine(context: vscode.ExtensionContext, log: Log & { show
         events.notice("This workspace is not trusted: its files are listed without git.");
       const params = {
         id: randomUUID(),
-        workspace: workspaceFor(settings),
+        workspace: currentWorkspace(),
         settings: settings.engine,
         question: question.question,
         ...(question.selection === undefined ? {} : { selection: question.selection }),
@@ -84,11 +85,19 @@ export function createEngine(context: vscode.ExtensionContext, log: Log & { show
         maxTokens: settings.maxTokens,
         sampling: settings.sampling,
       };
-      return supervisor.ask(params, events, signal);
+      try {
+        return await supervisor.ask({ ...params, mayFetch: false }, events, signal);
+      } catch (error) {
+        const { code, where } = toEngineFailure(error);
+        if (code !== "model-missing" || where === undefined) throw error;
+        const row = (await supervisor.request<ModelRow[]>(methods.listModels, {})).find(({ name }) => name === where);
+        if (row === undefined || !(await mayDownload(row))) throw error;
+        return supervisor.ask({ ...params, mayFetch: true }, events, signal);
+      }
     },
     map: (signal) => {
       const settings = currentSettings();
-      const params = { id: randomUUID(), workspace: workspaceFor(settings), settings: settings.engine };
+      const params = { id: randomUUID(), workspace: currentWorkspace(), settings: settings.engine, mayFetch: false };
       return supervisor.request<MapResult>(methods.map, params, signal);
     },
     listModels: () => supervisor.request<ModelRow[]>(methods.listModels, {}),
@@ -110,6 +119,17 @@ export function createEngine(context: vscode.ExtensionContext, log: Log & { show
       supervisor.dispose();
     },
   };
+}
+
+/** Nothing of a gigabyte is fetched unasked. */
+async function mayDownload({ title, bytes, bytesOnDisk, licence }: ModelRow): Promise<boolean> {
+  const rest = bytes - bytesOnDisk;
+  const what = `${title}, ${size(rest)}${bytesOnDisk > 0 ? ` of ${size(bytes)} left` : ""}, ${licence}`;
+  const message = `Quire answers with a model on this machine, which has to be downloaded once (${what}).`;
+  const detail =
+    "The panel shows the progress; Stop keeps what has arrived. No file of the workspace is sent anywhere.";
+  const chosen = await vscode.window.showInformationMessage(message, { modal: true, detail }, "Download");
+  return chosen === "Download";
 }
 
 /** The user's own Node, where the editor's cannot be used; never from the workspace (the setting has machine scope). */

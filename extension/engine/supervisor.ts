@@ -17,7 +17,7 @@ import type { EngineState, PanelProgress } from "../../media/messages.ts";
 import type { Log } from "../services.ts";
 import type { AskEvents } from "../talk/conversation.ts";
 import type { Connection, EngineProgram } from "./connection.ts";
-import { EngineFailure, toEngineFailure } from "./failure.ts";
+import { EngineFailure, stopped, toEngineFailure } from "./engine-failure.ts";
 import type { Disposable } from "./service.ts";
 
 export interface SupervisorDeps {
@@ -95,7 +95,7 @@ export class Supervisor implements Disposable {
     params: unknown,
     signal: AbortSignal = new AbortController().signal,
   ): Promise<Result> {
-    if (signal.aborted) throw new EngineFailure("cancelled", "Stopped.");
+    if (signal.aborted) throw stopped();
     const connection = await stoppable(this.#connect(), signal);
     return stoppable(
       connection.request<Result>(method, params, signal),
@@ -103,7 +103,7 @@ export class Supervisor implements Disposable {
       this.#deps.patience ?? usualPatience,
       () => {
         this.#deps.log.warn("The engine did not stop; it is ended.");
-        connection.kill();
+        this.#forget(connection);
       },
     );
   }
@@ -133,7 +133,7 @@ export class Supervisor implements Disposable {
   }
 
   #connect(): Promise<Connection> {
-    if (this.#disposed) return Promise.reject(new EngineFailure("disposed", "Quire is shutting down."));
+    if (this.#disposed) return Promise.reject(new EngineFailure("disposed", "Quire is shutting down.", ""));
     if (this.#starting !== undefined) return this.#starting;
     clearTimeout(this.#timer);
     this.#setState({ state: "starting" });
@@ -169,13 +169,23 @@ export class Supervisor implements Disposable {
     });
     if (this.#disposed) {
       connection.dispose();
-      throw new EngineFailure("disposed", "Quire is shutting down.");
+      throw new EngineFailure("disposed", "Quire is shutting down.", "");
     }
     this.#connection = connection;
     void connection.ended.then((how) => this.#ended(connection, how));
     log.info(`The engine is ready (process ${connection.pid}).`);
     this.#setState({ state: "ready" });
     return connection;
+  }
+
+  /** Ends a process that hangs; that is no crash. The next request starts another. */
+  #forget(connection: Connection): void {
+    if (this.#connection === connection) {
+      this.#connection = undefined;
+      this.#starting = undefined;
+      this.#setState({ state: "stopped" });
+    }
+    connection.kill();
   }
 
   #ended(connection: Connection, how: string): void {
@@ -245,7 +255,7 @@ function stoppable<Result>(
     const aborted = (): void => {
       timer = setTimeout(() => {
         late();
-        reject(new EngineFailure("cancelled", "Stopped."));
+        reject(stopped());
       }, patience);
     };
     signal.addEventListener("abort", aborted, { once: true });

@@ -1,7 +1,7 @@
 // choose-model.ts — `Quire: Choose Model`: what there is, with size and licence; what is not on disk is downloaded at once.
 
 import * as vscode from "vscode";
-import { toEngineFailure } from "../engine/failure.ts";
+import { toEngineFailure } from "../engine/engine-failure.ts";
 import type { Services } from "../services.ts";
 import { type ModelChoice, modelChoices, size } from "./model-words.ts";
 

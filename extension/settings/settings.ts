@@ -10,8 +10,6 @@ export type ReadSetting = (name: string) => unknown;
 
 export interface AskSettings {
   engine: EngineSettings;
-  include: string[];
-  exclude: string[];
   maxTokens: number;
   sampling: SamplingParams;
   /** Sentences about values that were not taken. */
@@ -55,15 +53,7 @@ export const settingDefaults: ReadonlyMap<string, unknown> = new Map(
 /** @param read the value of `quire.<name>`, or undefined */
 export function askSettings(read: ReadSetting): AskSettings {
   const refused: string[] = [];
-  function take<Value>({ name, shape, usual }: { name: string; shape: z.ZodMiniType<Value>; usual: Value }): Value {
-    const given = typedNumber(read(name));
-    if (given === undefined) return usual;
-    const parsed = shape.safeParse(given);
-    if (parsed.success) return parsed.data;
-    const was = JSON.stringify(given)?.slice(0, 60) ?? String(given);
-    refused.push(`quire.${name} cannot be ${was}; ${JSON.stringify(usual)} is used instead.`);
-    return usual;
-  }
+  const take = <Value>(setting: Setting<Value>): Value => takeSetting(read, setting, refused);
   return {
     engine: {
       model: take(settings.model),
@@ -78,8 +68,6 @@ export function askSettings(read: ReadSetting): AskSettings {
       threads: take(settings.threads),
       cpu: "auto",
     },
-    include: take<string[]>(settings.include),
-    exclude: take<string[]>(settings.exclude),
     maxTokens: take(settings.maxTokens),
     sampling: {
       temperature: take(settings.temperature),
@@ -91,6 +79,32 @@ export function askSettings(read: ReadSetting): AskSettings {
     },
     refused,
   };
+}
+
+/** What a folder's own settings say about its files. */
+export function folderGlobs(read: ReadSetting): { include: string[]; exclude: string[]; refused: string[] } {
+  const refused: string[] = [];
+  return {
+    include: takeSetting<string[]>(read, settings.include, refused),
+    exclude: takeSetting<string[]>(read, settings.exclude, refused),
+    refused,
+  };
+}
+
+interface Setting<Value> {
+  name: string;
+  shape: z.ZodMiniType<Value>;
+  usual: Value;
+}
+
+function takeSetting<Value>(read: ReadSetting, { name, shape, usual }: Setting<Value>, refused: string[]): Value {
+  const given = typedNumber(read(name));
+  if (given === undefined) return usual;
+  const parsed = shape.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const was = JSON.stringify(given)?.slice(0, 60) ?? String(given);
+  refused.push(`quire.${name} cannot be ${was}; ${JSON.stringify(usual)} is used instead.`);
+  return usual;
 }
 
 /** The settings page writes a number that may also be a word as text: "20000" is 20000. */

@@ -1,7 +1,7 @@
 // show-plan.ts — `Quire: Show What Would Be Read`, and the cost of a changed budget: the plan of the next question, before anything is read.
 
 import * as vscode from "vscode";
-import { toEngineFailure } from "../engine/failure.ts";
+import { toEngineFailure } from "../engine/engine-failure.ts";
 import type { Services } from "../services.ts";
 import { planPage, planSentence } from "./plan-words.ts";
 

@@ -10,6 +10,9 @@ export interface EditorFolder {
   scheme: string;
   /** Absolute path, where the scheme is "file". */
   path: string;
+  /** The folder's own settings: patterns of files that are read, and of files that are not. */
+  include?: string[];
+  exclude?: string[];
 }
 
 export interface EditorDocument {
@@ -27,10 +30,10 @@ export function foldersOnDisk(folders: readonly EditorFolder[]): WorkspaceFolder
   const taken = new Map<string, number>();
   return folders
     .filter(({ scheme }) => scheme === "file")
-    .map(({ name, path }) => {
+    .map(({ name, path, include = [], exclude = [] }) => {
       const count = (taken.get(name) ?? 0) + 1;
       taken.set(name, count);
-      return { name: count === 1 ? name : `${name} (${count})`, root: path };
+      return { name: count === 1 ? name : `${name} (${count})`, root: path, include, exclude };
     });
 }
 
@@ -59,10 +62,10 @@ export function unsavedFiles(folders: readonly WorkspaceFolder[], documents: rea
 export function toWorkspace(
   folders: readonly EditorFolder[],
   documents: readonly EditorDocument[],
-  { include, exclude, trusted }: { include: string[]; exclude: string[]; trusted: boolean },
+  trusted: boolean,
 ): Workspace {
   const onDisk = foldersOnDisk(folders);
-  return { folders: onDisk, include, exclude, trusted, unsaved: unsavedFiles(onDisk, documents) };
+  return { folders: onDisk, include: [], exclude: [], trusted, unsaved: unsavedFiles(onDisk, documents) };
 }
 
 function within(root: string, path: string): boolean {

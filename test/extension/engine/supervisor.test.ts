@@ -1,0 +1,160 @@
+// supervisor.test.ts — the engine's process as the extension keeps it: the real one, and faulty ones where a fault must be forced.
+
+import assert from "node:assert/strict";
+import path from "node:path";
+import { type DoctorReport, methods } from "../../../engine/protocol.ts";
+import type { EngineFailure } from "../../../extension/engine/engine-failure.ts";
+import { Supervisor, type SupervisorDeps } from "../../../extension/engine/supervisor.ts";
+
+const root = path.join(import.meta.dirname, "..", "..", "..");
+const real = [path.join(root, "dist", "engine.cjs")];
+const faulty = (fault: string): string[] => [path.join(import.meta.dirname, "faulty-engine.mjs"), fault];
+
+interface Watched {
+  supervisor: Supervisor;
+  states: string[];
+  crashes: string[];
+  lines: string[];
+}
+
+describe("the engine's process", function () {
+  this.timeout(30_000);
+  const running: Supervisor[] = [];
+  afterEach(() => {
+    for (const supervisor of running.splice(0)) supervisor.dispose();
+  });
+
+  function watch(args: string[], more: Partial<SupervisorDeps> = {}): Watched {
+    const watched: Omit<Watched, "supervisor"> = { states: [], crashes: [], lines: [] };
+    const line = (text: string): void => void watched.lines.push(text);
+    const supervisor = new Supervisor({
+      program: () => ({ command: process.execPath, args, env: process.env }),
+      client: "test",
+      log: { debug: line, info: line, warn: line, error: line },
+      crashed: (message) => void watched.crashes.push(message),
+      pauses: [1, 1, 1],
+      ...more,
+    });
+    supervisor.onDidChangeState(() => watched.states.push(supervisor.state.state));
+    running.push(supervisor);
+    return { supervisor, ...watched };
+  }
+
+  /** Resolves when the state is as wanted. */
+  function reach(supervisor: Supervisor, wanted: string): Promise<void> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (supervisor.state.state !== wanted) return;
+        listening.dispose();
+        resolve();
+      };
+      const listening = supervisor.onDidChangeState(look);
+      look();
+    });
+  }
+
+  const failure =
+    (code: string, message: RegExp) =>
+    (error: EngineFailure): boolean =>
+      error.code === code && message.test(error.message);
+
+  it("starts with the first request, and says so", async () => {
+    const { supervisor, states } = watch(real);
+    assert.equal(supervisor.state.state, "stopped");
+    const { cores } = await supervisor.request<DoctorReport>(methods.doctor, {});
+    assert.ok(cores >= 1);
+    assert.deepEqual(states, ["starting", "ready"]);
+  });
+
+  it("is one for requests that come together", async () => {
+    const { supervisor, lines } = watch(real);
+    await Promise.all([supervisor.request(methods.doctor, {}), supervisor.request(methods.listModels, {})]);
+    assert.equal(lines.filter((line) => line.startsWith("Starting the engine")).length, 1);
+  });
+
+  it("carries a failure over with its code and next step", async () => {
+    const { supervisor } = watch(real);
+    const asked = supervisor.request(methods.verifyModel, { name: "no such model" });
+    await assert.rejects(asked, failure("unknown-model", /no such model/));
+  });
+
+  it("is started again after a crash; the user is told once, and what ran fails", async () => {
+    const { supervisor, crashes } = watch(real);
+    await supervisor.request(methods.doctor, {});
+    const first = supervisor.pid ?? 0;
+    const lost = supervisor.request(methods.map, {
+      id: "1",
+      workspace: { folders: [{ name: "x", root }], include: [], exclude: [], trusted: false, unsaved: [] },
+      settings: {},
+    });
+    lost.catch(() => {});
+    process.kill(first, "SIGKILL");
+    await assert.rejects(lost);
+    await reach(supervisor, "ready");
+    assert.notEqual(supervisor.pid, first);
+    assert.equal(crashes.length, 1);
+    assert.match(crashes[0] ?? "", /ended unexpectedly \(SIGKILL\)/);
+    await supervisor.request(methods.doctor, {});
+  });
+
+  it("is not started a fourth time in a row by itself, but by the next request", async () => {
+    const { supervisor, crashes } = watch(real);
+    await supervisor.request(methods.doctor, {});
+    for (let crash = 0; crash < 4; crash++) {
+      await reach(supervisor, "ready");
+      const pid = supervisor.pid ?? 0;
+      process.kill(pid, "SIGKILL");
+      await new Promise<void>((resolve) => {
+        const listening = supervisor.onDidChangeState(() => {
+          listening.dispose();
+          resolve();
+        });
+      });
+    }
+    assert.equal(supervisor.state.state, "failed");
+    assert.equal(crashes.length, 1);
+    await supervisor.request(methods.doctor, {});
+    assert.equal(supervisor.state.state, "ready");
+  });
+
+  it("that cannot start says why in its last words", async () => {
+    const { supervisor } = watch(faulty("broken"));
+    await assert.rejects(supervisor.request(methods.doctor, {}), failure("engine-ended", /addon is missing/));
+    assert.equal(supervisor.state.state, "failed");
+  });
+
+  it("whose program is not there is a failure, not a crash of the editor", async () => {
+    const { supervisor } = watch([], { program: () => ({ command: "/nowhere/node", args: [], env: {} }) });
+    await assert.rejects(supervisor.request(methods.doctor, {}), failure("engine-ended", /does not start/));
+  });
+
+  it("of another version is refused with its own words", async () => {
+    const { supervisor } = watch(faulty("refuse"));
+    await assert.rejects(supervisor.request(methods.doctor, {}), failure("bad-option", /Another version/));
+  });
+
+  it("that does not heed a stop is ended", async () => {
+    const controller = new AbortController();
+    const ignore = (): void => {};
+    // Stopped when the process says that it has the request.
+    const warn = (line: string): void => void (line === "asked for doctor" && controller.abort());
+    const log = { debug: ignore, info: ignore, warn, error: ignore };
+    const { supervisor, crashes } = watch(faulty("deaf"), { patience: 50, log });
+    const asked = supervisor.request(methods.doctor, {}, controller.signal);
+    await assert.rejects(asked, failure("cancelled", /Stopped/));
+    assert.equal(supervisor.state.state, "stopped");
+    assert.equal(supervisor.pid, undefined);
+    assert.deepEqual(crashes, []);
+  });
+
+  it("goes with its keeper", async () => {
+    const { supervisor } = watch(real);
+    await supervisor.request(methods.doctor, {});
+    const pid = supervisor.pid ?? 0;
+    await supervisor.restart();
+    assert.throws(() => process.kill(pid, 0), /ESRCH/);
+    assert.equal(supervisor.state.state, "stopped");
+    supervisor.dispose();
+    await assert.rejects(supervisor.request(methods.doctor, {}), failure("disposed", /shutting down/));
+  });
+});

@@ -1,0 +1,104 @@
+// settings.test.ts — settings as people write them, and the manifest that offers them.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { askSettings, folderGlobs, settingDefaults } from "../../../extension/settings/settings.ts";
+
+const root = path.join(import.meta.dirname, "..", "..", "..");
+const json = (name: string): Record<string, unknown> => JSON.parse(readFileSync(path.join(root, name), "utf8"));
+const manifest = json("package.json") as {
+  contributes: {
+    configuration: { properties: Record<string, { default: unknown; scope: string; markdownDescription: string }> };
+    commands: { command: string; title: string }[];
+  };
+  capabilities: { untrustedWorkspaces: { restrictedConfigurations: string[] } };
+};
+const properties = manifest.contributes.configuration.properties;
+const reading =
+  (values: Record<string, unknown>) =>
+  (name: string): unknown =>
+    values[name];
+
+describe("settings", () => {
+  it("are the manifest's, with the manifest's defaults", () => {
+    for (const [name, usual] of settingDefaults) {
+      assert.deepEqual(properties[`quire.${name}`]?.default, usual, name);
+    }
+    const elsewhere = ["quire.memory.maxGB", "quire.node.path"];
+    const offered = Object.keys(properties).filter((name) => !elsewhere.includes(name));
+    assert.deepEqual(offered.sort(), [...settingDefaults.keys()].map((name) => `quire.${name}`).sort());
+  });
+
+  it("are the defaults where nothing is set", () => {
+    const { engine, maxTokens, sampling, refused } = askSettings(() => undefined);
+    assert.equal(engine.model, "auto");
+    assert.equal(engine.tokenBudget, "auto");
+    assert.equal(engine.selection.pageBudget, 1024);
+    assert.equal(maxTokens, 512);
+    assert.equal(sampling.temperature, 0);
+    assert.deepEqual(refused, []);
+  });
+
+  it("take a number that was written as text", () => {
+    const read = reading({ "context.tokenBudget": "20000", "attention.pageBudget": "512" });
+    const { engine, refused } = askSettings(read);
+    assert.equal(engine.tokenBudget, 20_000);
+    assert.equal(engine.selection.pageBudget, 512);
+    assert.deepEqual(refused, []);
+  });
+
+  const unfit: [string, unknown][] = [
+    ["context.tokenBudget", "lots"],
+    ["context.tokenBudget", -1],
+    ["attention.pageBudget", 3],
+    ["answer.maxTokens", 1.5],
+    ["sampling.topP", 0],
+    ["model", ""],
+    ["attention.exact", "yes"],
+  ];
+  for (const [name, value] of unfit) {
+    it(`say that ${name} cannot be ${JSON.stringify(value)}, and use the default`, () => {
+      const { refused } = askSettings(reading({ [name]: value }));
+      assert.equal(refused.length, 1);
+      assert.match(
+        refused[0] ?? "",
+        new RegExp(`^quire\\.${name.replace(".", "\\.")} cannot be .*is used instead\\.$`),
+      );
+    });
+  }
+
+  it("of a folder are its own patterns", () => {
+    const read = reading({ "context.include": ["src/**"], "context.exclude": "no list" });
+    const { include, exclude, refused } = folderGlobs(read);
+    assert.deepEqual([include, exclude, refused.length], [["src/**"], [], 1]);
+  });
+});
+
+describe("the manifest", () => {
+  it("has words for every key, and no key without a use", () => {
+    const words = json("package.nls.json");
+    const used = [...JSON.stringify(manifest).matchAll(/%([\w.]+)%/g)].map(([, key]) => key ?? "");
+    assert.deepEqual([...new Set(used)].sort(), Object.keys(words).sort());
+  });
+
+  it("gives every setting a scope and a description", () => {
+    for (const [name, { scope, markdownDescription }] of Object.entries(properties)) {
+      assert.ok(["machine", "machine-overridable", "window", "resource"].includes(scope), name);
+      assert.equal(markdownDescription, `%quire.setting.${name.replace(/^quire\./, "")}%`);
+    }
+  });
+
+  it("lets no workspace that is not trusted choose what runs", () => {
+    assert.deepEqual(manifest.capabilities.untrustedWorkspaces.restrictedConfigurations, [
+      "quire.model",
+      "quire.node.path",
+    ]);
+    assert.equal(properties["quire.node.path"]?.scope, "machine");
+  });
+
+  it("offers only commands that the extension registers", () => {
+    const bundle = readFileSync(path.join(root, "dist", "extension.cjs"), "utf8");
+    for (const { command } of manifest.contributes.commands) assert.ok(bundle.includes(`"${command}"`), command);
+  });
+});

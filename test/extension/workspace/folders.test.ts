@@ -1,0 +1,44 @@
+// folders.test.ts — the editor's folders and documents as the engine takes them.
+
+import assert from "node:assert/strict";
+import { type EditorFolder, hindranceOf, leftOutFolders, toWorkspace } from "../../../extension/workspace/folders.ts";
+
+const disk = (name: string, path: string): EditorFolder => ({ name, scheme: "file", path });
+const virtual: EditorFolder = { name: "remote", scheme: "vscode-vfs", path: "/remote" };
+const open = (path: string, text: string, dirty = true, scheme = "file") => ({ scheme, path, dirty, text: () => text });
+
+describe("the workspace for the engine", () => {
+  it("has every folder on disk, by names that differ, and its patterns", () => {
+    const first = { ...disk("app", "/a/app"), include: ["src/**"], exclude: ["*.gen.ts"] };
+    const { folders, trusted } = toWorkspace([first, virtual, disk("app", "/b/app")], [], false);
+    assert.deepEqual(folders, [
+      { name: "app", root: "/a/app", include: ["src/**"], exclude: ["*.gen.ts"] },
+      { name: "app (2)", root: "/b/app", include: [], exclude: [] },
+    ]);
+    assert.equal(trusted, false);
+  });
+
+  it("has the text of editors that differ from the disk, inside its folders alone", () => {
+    const documents = [
+      open("/a/app/x.ts", "new x"),
+      open("/a/app/same.ts", "same", false),
+      open("/a/apple/y.ts", "outside"),
+      open("/a/app/out.log", "output", true, "output"),
+      open("/a/app/huge.ts", "x".repeat(1_000_001)),
+    ];
+    assert.deepEqual(toWorkspace([disk("app", "/a/app")], documents, true).unsaved, [
+      { path: "/a/app/x.ts", text: "new x" },
+    ]);
+  });
+
+  it("cannot be asked about without a folder on disk, and says what to do", () => {
+    assert.match(hindranceOf([]) ?? "", /Open a folder/);
+    assert.match(hindranceOf([virtual]) ?? "", /not on a disk.*Clone/);
+    assert.equal(hindranceOf([virtual, disk("app", "/a")]), undefined);
+  });
+
+  it("names the folders that are left out", () => {
+    assert.equal(leftOutFolders([disk("app", "/a")]), undefined);
+    assert.match(leftOutFolders([virtual, disk("app", "/a")]) ?? "", /not on disk: remote\./);
+  });
+});

@@ -87,7 +87,7 @@ function comment(name: string, { markdown, trusted }: Body, model?: string): vsc
 function outcome(state: string | undefined): string {
   if (state === "failed") return vscode.l10n.t("Quire could not answer. The thread says why.");
   if (state === "stopped") return vscode.l10n.t("Quire stopped.");
-  return vscode.l10n.t("Quire has explained the selection.");
+  return vscode.l10n.t("Quire has answered under the selection.");
 }
 
 /** A file's own address with its line; the editor opens it there. */

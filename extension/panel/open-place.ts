@@ -3,6 +3,7 @@
 // In: a path as Quire shows it and a line, from a webview: both are looked at again here. Out: an editor, or a sentence why not.
 
 import * as vscode from "vscode";
+import { noticeText } from "../talk/notice-text.ts";
 import { isInside, uriOfPath } from "../talk/workspace-places.ts";
 
 const litFor = 1_500;
@@ -18,12 +19,12 @@ export class PlaceOpener {
   async open(path: string, line: number): Promise<void> {
     const uri = uriOfPath(path);
     if (uri === undefined) {
-      void vscode.window.showWarningMessage(vscode.l10n.t("{0} is not in this workspace.", shown(path)));
+      void vscode.window.showWarningMessage(vscode.l10n.t("{0} is not in this workspace.", noticeText(path)));
       return;
     }
     try {
       if (!(await isInside(uri))) {
-        void vscode.window.showWarningMessage(vscode.l10n.t("{0} leads out of this workspace.", shown(path)));
+        void vscode.window.showWarningMessage(vscode.l10n.t("{0} leads out of this workspace.", noticeText(path)));
         return;
       }
       const document = await vscode.workspace.openTextDocument(uri);
@@ -38,8 +39,8 @@ export class PlaceOpener {
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       const message = (await exists(uri))
-        ? vscode.l10n.t("{0} cannot be shown: {1}", shown(path), why)
-        : vscode.l10n.t("{0} is not there any more. Ask again to read the workspace as it is now.", shown(path));
+        ? vscode.l10n.t("{0} cannot be shown: {1}", noticeText(path), noticeText(why))
+        : vscode.l10n.t("{0} is not there any more. Ask again to read the workspace as it is now.", noticeText(path));
       void vscode.window.showWarningMessage(message);
     }
   }
@@ -76,10 +77,4 @@ async function exists(uri: vscode.Uri): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** A name for a message: messages of the editor make links of brackets. */
-function shown(path: string): string {
-  const one = path.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, "\ufffd").replace(/\[/g, "［");
-  return one.length > 200 ? `…${one.slice(-199)}` : one;
 }

@@ -3,6 +3,7 @@
 import { posix } from "node:path";
 import * as vscode from "vscode";
 import { copyAnswer, encodePath, exportThread } from "./export-markdown.ts";
+import { noticeText } from "./notice-text.ts";
 import type { Talk } from "./talk.ts";
 import { uriOfPath } from "./workspace-places.ts";
 
@@ -53,7 +54,9 @@ export async function saveThread(talk: Talk): Promise<void> {
     await vscode.window.showTextDocument(target);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    void vscode.window.showErrorMessage(vscode.l10n.t("The thread was not saved: {0}. Choose another place.", why));
+    void vscode.window.showErrorMessage(
+      vscode.l10n.t("The thread was not saved: {0}. Choose another place.", noticeText(why)),
+    );
   }
 }
 

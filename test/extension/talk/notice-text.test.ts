@@ -1,0 +1,14 @@
+import assert from "node:assert/strict";
+import { noticeText } from "../../../extension/talk/notice-text.ts";
+
+describe("words in a message of the editor", () => {
+  it("are no link, whatever a file is called", () => {
+    assert.equal(noticeText("a[x](command:evil)\n.ts"), "a\uff3bx](command:evil)\ufffd.ts");
+  });
+
+  it("stay as they are otherwise, and short", () => {
+    assert.equal(noticeText("src/my file.ts"), "src/my file.ts");
+    assert.equal(noticeText(`${"x".repeat(500)}.ts`).length, 200);
+    assert.ok(noticeText(`${"x".repeat(500)}.ts`).endsWith("x.ts"));
+  });
+});

@@ -116,7 +116,7 @@ __device__ void attend_page(const unsigned char* from, int32_t count, const Quer
   }
   float score[4];
 #pragma unroll
-  for (int j = 0; j < 4; ++j) score[j] = r + (j >= 2 ? 8 : 0) < count ? high[j] + low[j] : minus_infinity();
+  for (int j = 0; j < 4; ++j) score[j] = r + (j >= 2 ? 8 : 0) < count ? (isinf(high[j]) ? high[j] : high[j] + low[j]) : minus_infinity();
 
   float kept[2], base[2];
 #pragma unroll

@@ -45,7 +45,9 @@ inline DeviceLimits device_limits() {
 template <typename Args>
 void launch(void (*kernel)(Args), dim3 grid, int threads, size_t shared, int cluster, const DeviceLimits& limits,
             const Args& args, cudaStream_t stream, const char* where) {
-  if (shared > 48 * 1024)
+  // All kernels ask for the same division of the first cache: two that differ cannot lie on a multiprocessor together.
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared), where);
+  if (shared > 32 * 1024)  // 48 KiB less what a kernel declares itself
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)), where);
   cudaLaunchConfig_t config = {};
   config.gridDim = grid;

@@ -233,6 +233,39 @@ __device__ unsigned long long kth_largest(Shared& s, Votes<kInRegisters>& votes,
 
 __device__ ChosenPage entry(const DeviceList& list, int32_t i) { return {i, list.slot[i], list.count[i], 0}; }
 
+// Head by head, so that a thread has the scores of all its pages of one head on their way at once.
+template <bool kInRegisters>
+__device__ void cast_votes(const SelectPages& args, const Shared& s, Votes<kInRegisters>& votes, const float* scores, int heads,
+                           float scale) {
+  const bool softmax = args.selection.vote == Vote::kSoftmax;
+  const float start = softmax ? 0.0f : minus_infinity();
+  if (!kInRegisters) votes.each([&](int32_t, float& vote) { vote = start; });
+#pragma unroll
+  for (int j = 0; j < (kInRegisters ? kHeld : 1); ++j) votes.held[j] = start;
+#pragma unroll 1
+  for (int h = 0; h < heads; ++h) {
+    const float* const of_head = scores + h * args.stride;
+    const float largest = softmax ? s.largest[h] : 0;
+    const float inverse = softmax ? s.inverse[h] : 0;
+    const auto add = [&](float& vote, float score) {
+      vote = softmax ? vote + share(number(score), largest, scale) * inverse : fmaxf(vote, number(score));
+    };
+    if (kInRegisters) {
+      float x[kHeld];
+#pragma unroll
+      for (int j = 0; j < kHeld; ++j) {
+        const int32_t i = votes.begin + j * kThreads + static_cast<int32_t>(threadIdx.x);
+        x[j] = i < votes.end ? __ldcg(of_head + i) : 0;
+      }
+#pragma unroll
+      for (int j = 0; j < kHeld; ++j)
+        if (votes.begin + j * kThreads < votes.end) add(votes.held[kInRegisters ? j : 0], x[j]);
+    } else {
+      votes.each([&](int32_t i, float& vote) { add(vote, of_head[i]); });
+    }
+  }
+}
+
 // Writes the pages whose key is at least `kth`, in order, to `chosen` on. All of a batch's rows of 1024 pages are counted by
 // warps, the counts summed, and each page finds its place.
 template <bool kInRegisters>
@@ -302,16 +335,7 @@ __global__ void __launch_bounds__(kThreads) select_kernel(SelectPages args) {
   const float scale = rsqrtf(static_cast<float>(args.head_size)) * kLog2E;
   const float* const scores = args.scores + list * heads * args.stride;
   if (softmax) merge_partials(args, s, list * heads, heads, scale);
-  votes.each([&](int32_t i, float& vote) {
-    float x[kMaxGroup];
-#pragma unroll
-    for (int h = 0; h < kMaxGroup; ++h) x[h] = h < heads ? scores[h * args.stride + i] : 0;
-    float sum = softmax ? 0 : number(x[0]);
-#pragma unroll
-    for (int h = 0; h < kMaxGroup; ++h)
-      if (h < heads) sum = softmax ? sum + share(number(x[h]), s.largest[h], scale) * s.inverse[h] : fmaxf(sum, number(x[h]));
-    vote = sum;
-  });
+  cast_votes(args, s, votes, scores, heads, scale);
   __syncthreads();
   if (softmax)
     votes.each([&](int32_t i, float vote) { atomicAdd(&s.histogram[(key_of(vote, i) - 0x8000000000000000ull) >> 51], 1u); });

@@ -5,7 +5,7 @@
 //   chosen    the sink pages, the k pages with the largest (vote, lower index first), the recent pages; ascending
 //
 // scores   [H, stride]      f32       partial [H, blocks] (m, z): the softmax's maximum and sum, from score
-// votes    [lists, stride]  f32       scratch, only where a block has more pages than its threads can hold in registers
+// votes    [lists, stride]  f32       scratch, only where a block has more pages than its shared memory holds
 // chosen   [lists, budget]  {index, slot, count}, with the count of entries in chosen_count [lists]
 //
 // Grid (C, lists), block 1024. Long lists are shared by a cluster of C blocks (C = 1 before compute capability 9.0).
@@ -33,7 +33,8 @@ constexpr int kWarps = kThreads / kWarp;
 constexpr int kBins = 2112;          // 2^11, and 64 more: softmax votes up to 32 in steps of 2^19 float patterns
 constexpr int kBinsPerThread = 3;    // 3 · 1024 ≥ kBins
 constexpr int kFew = 256;            // keys ranked by comparing all with all
-constexpr int kHeld = 16;            // votes that a thread keeps in registers
+constexpr int kRows = 8;             // runs of 1024 pages that are written at once
+constexpr int kHeld = 16384;         // votes that a block keeps in shared memory
 constexpr int kAlone = 16384;        // pages that one block does without others: a cluster's barriers cost more
 constexpr int kMostBlocks = 8;       // the largest cluster that every device with clusters runs
 
@@ -41,7 +42,7 @@ struct Shared {
   uint32_t histogram[kBins];  // of this block's pages, then of all
   uint32_t total[kBins];
   uint32_t warp_sum[kWarps];
-  uint32_t row_count[kHeld * kWarps];
+  uint32_t row_count[kRows * kWarps];
   float largest[kMaxGroup], inverse[kMaxGroup];
   unsigned long long few[kFew];
   uint32_t few_count;
@@ -150,32 +151,21 @@ __device__ void find_bin(Shared& s, const uint32_t* histogram, uint32_t wanted) 
   __syncthreads();
 }
 
-// The votes of a block's pages [begin, end): page begin + j · 1024 + thread is the thread's j-th. In registers, or in memory.
-template <bool kInRegisters>
+// The votes of a block's pages [begin, end), in shared memory or, where they are too many, in device memory. Loops over them
+// stay rolled: this kernel runs through its instructions once, and fetching them is what it would wait for.
 struct Votes {
-  float held[kInRegisters ? kHeld : 1];
-  float* stored;
+  float* of;  // of[i - begin]
   int32_t begin, end;
-  // f(page, vote&) for all the thread's pages.
   template <typename F>
-  __device__ void each(F f) {
-    const int thread = static_cast<int>(threadIdx.x);
-    if (kInRegisters) {
-#pragma unroll
-      for (int j = 0; j < kHeld; ++j) {
-        if (begin + j * kThreads >= end) break;
-        const int32_t i = begin + j * kThreads + thread;
-        if (i < end) f(i, held[kInRegisters ? j : 0]);
-      }
-    } else {
-      for (int32_t i = begin + thread; i < end; i += kThreads) f(i, stored[i]);
-    }
+  __device__ void each(F f) const {
+#pragma unroll 2
+    for (int32_t i = begin + static_cast<int32_t>(threadIdx.x); i < end; i += kThreads) f(i, of[i - begin]);
   }
 };
 
 // The wanted-th largest key of the team's pages.
-template <bool kCluster, bool kInRegisters>
-__device__ unsigned long long kth_largest(Shared& s, Votes<kInRegisters>& votes, uint32_t wanted, bool softmax) {
+template <bool kCluster>
+__device__ unsigned long long kth_largest(Shared& s, const Votes& votes, uint32_t wanted, bool softmax) {
   using T = Team<kCluster>;
   const int thread = static_cast<int>(threadIdx.x);
   unsigned long long low = softmax ? 0x8000000000000000ull : 0;  // votes of a softmax are not negative
@@ -233,66 +223,58 @@ __device__ unsigned long long kth_largest(Shared& s, Votes<kInRegisters>& votes,
 
 __device__ ChosenPage entry(const DeviceList& list, int32_t i) { return {i, list.slot[i], list.count[i], 0}; }
 
-// Head by head, so that a thread has the scores of all its pages of one head on their way at once.
-template <bool kInRegisters>
-__device__ void cast_votes(const SelectPages& args, const Shared& s, Votes<kInRegisters>& votes, const float* scores, int heads,
-                           float scale) {
+// Two rows of pages and all heads at a time: 16 scores a thread on their way at once.
+__device__ inline void cast_votes(const SelectPages& args, const Shared& s, const Votes& votes, const float* scores, int heads,
+                                  float scale) {
   const bool softmax = args.selection.vote == Vote::kSoftmax;
-  const float start = softmax ? 0.0f : minus_infinity();
-  if (!kInRegisters) votes.each([&](int32_t, float& vote) { vote = start; });
-#pragma unroll
-  for (int j = 0; j < (kInRegisters ? kHeld : 1); ++j) votes.held[j] = start;
 #pragma unroll 1
-  for (int h = 0; h < heads; ++h) {
-    const float* const of_head = scores + h * args.stride;
-    const float largest = softmax ? s.largest[h] : 0;
-    const float inverse = softmax ? s.inverse[h] : 0;
-    const auto add = [&](float& vote, float score) {
-      vote = softmax ? vote + share(number(score), largest, scale) * inverse : fmaxf(vote, number(score));
-    };
-    if (kInRegisters) {
-      float x[kHeld];
+  for (int32_t first = votes.begin + static_cast<int32_t>(threadIdx.x); first < votes.end; first += 2 * kThreads) {
+    float x[2][kMaxGroup];
 #pragma unroll
-      for (int j = 0; j < kHeld; ++j) {
-        const int32_t i = votes.begin + j * kThreads + static_cast<int32_t>(threadIdx.x);
-        x[j] = i < votes.end ? __ldcg(of_head + i) : 0;
+    for (int h = 0; h < kMaxGroup; ++h)
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        const int32_t i = first + j * kThreads;
+        x[j][h] = h < heads && i < votes.end ? __ldcg(scores + h * args.stride + i) : 0;
       }
+    float vote[2];
+    vote[0] = vote[1] = softmax ? 0.0f : minus_infinity();
 #pragma unroll
-      for (int j = 0; j < kHeld; ++j)
-        if (votes.begin + j * kThreads < votes.end) add(votes.held[kInRegisters ? j : 0], x[j]);
-    } else {
-      votes.each([&](int32_t i, float& vote) { add(vote, of_head[i]); });
-    }
+    for (int h = 0; h < kMaxGroup; ++h)
+      if (h < heads)
+#pragma unroll
+        for (int j = 0; j < 2; ++j)
+          vote[j] = softmax ? vote[j] + share(number(x[j][h]), s.largest[h], scale) * s.inverse[h]
+                            : fmaxf(vote[j], number(x[j][h]));
+    votes.of[first - votes.begin] = vote[0];
+    if (first + kThreads < votes.end) votes.of[first + kThreads - votes.begin] = vote[1];
   }
 }
 
 // Writes the pages whose key is at least `kth`, in order, to `chosen` on. All of a batch's rows of 1024 pages are counted by
 // warps, the counts summed, and each page finds its place.
-template <bool kInRegisters>
-__device__ void write_chosen(Shared& s, Votes<kInRegisters>& votes, unsigned long long kth, const DeviceList& list,
-                             ChosenPage* chosen) {
+__device__ inline void write_chosen(Shared& s, const Votes& votes, unsigned long long kth, const DeviceList& list,
+                                    ChosenPage* chosen) {
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % kWarp;
   const int warp = thread / kWarp;
-  for (int32_t first = votes.begin; first < votes.end; first += kHeld * kThreads) {
-    uint32_t taken[kHeld] = {};
+#pragma unroll 1
+  for (int32_t first = votes.begin; first < votes.end; first += kRows * kThreads) {
+    uint32_t taken[kRows];
 #pragma unroll
-    for (int j = 0; j < kHeld; ++j) {
+    for (int j = 0; j < kRows; ++j) {
       const int32_t i = first + j * kThreads + thread;
-      if (first + j * kThreads < votes.end) {
-        const bool takes = i < votes.end && key_of(kInRegisters ? votes.held[kInRegisters ? j : 0] : votes.stored[i], i) >= kth;
-        taken[j] = __ballot_sync(~0u, takes);
-      }
+      taken[j] = __ballot_sync(~0u, i < votes.end && key_of(votes.of[min(i, votes.end - 1) - votes.begin], i) >= kth);
       if (lane == 0) s.row_count[j * kWarps + warp] = static_cast<uint32_t>(__popc(taken[j]));
     }
     __syncthreads();
-    const uint32_t mine = thread < kHeld * kWarps ? s.row_count[thread] : 0;
+    const uint32_t mine = thread < kRows * kWarps ? s.row_count[thread] : 0;
     const uint32_t before = block_exclusive(s, mine);
-    if (thread < kHeld * kWarps) s.row_count[thread] = before;
+    if (thread < kRows * kWarps) s.row_count[thread] = before;
     if (thread == kThreads - 1) s.inside = before;  // its own count is 0
     __syncthreads();
 #pragma unroll
-    for (int j = 0; j < kHeld; ++j)
+    for (int j = 0; j < kRows; ++j)
       if ((taken[j] >> lane & 1) != 0)
         chosen[s.row_count[j * kWarps + warp] + static_cast<uint32_t>(__popc(taken[j] & ((1u << lane) - 1)))] =
             entry(list, first + j * kThreads + thread);
@@ -301,7 +283,7 @@ __device__ void write_chosen(Shared& s, Votes<kInRegisters>& votes, unsigned lon
   }
 }
 
-template <bool kCluster, bool kInRegisters>
+template <bool kCluster>
 __global__ void __launch_bounds__(kThreads) select_kernel(SelectPages args) {
   using T = Team<kCluster>;
   __shared__ Shared s;
@@ -328,10 +310,11 @@ __global__ void __launch_bounds__(kThreads) select_kernel(SelectPages args) {
   const int32_t range_begin = args.selection.sink_pages;
   const int32_t range_end = n - args.selection.recent_pages;
   const int32_t share_pages = (range_end - range_begin + T::size() - 1) / T::size();
-  Votes<kInRegisters> votes;
+  extern __shared__ float held[];
+  Votes votes;
   votes.begin = min(range_end, range_begin + T::rank() * share_pages);
   votes.end = min(range_end, votes.begin + share_pages);
-  votes.stored = args.votes + list * args.stride;
+  votes.of = share_pages <= kHeld ? held : args.votes + list * args.stride + votes.begin;
   const float scale = rsqrtf(static_cast<float>(args.head_size)) * kLog2E;
   const float* const scores = args.scores + list * heads * args.stride;
   if (softmax) merge_partials(args, s, list * heads, heads, scale);
@@ -375,11 +358,11 @@ void select_pages(const SelectPages& args, cudaStream_t stream) {
   int blocks = 1;
   if (limits.major >= 9 && args.max_pages > kAlone)
     while (blocks < kMostBlocks && args.max_pages > static_cast<int64_t>(blocks) * kAlone / 4) blocks *= 2;
-  const bool held = args.max_pages <= static_cast<int64_t>(blocks) * kHeld * kThreads;
-  const auto kernel = blocks > 1 ? (held ? select_kernel<true, true> : select_kernel<true, false>)
-                                 : (held ? select_kernel<false, true> : select_kernel<false, false>);
+  const int64_t share_pages = (args.max_pages + blocks - 1) / blocks;
+  const size_t shared = static_cast<size_t>(share_pages <= kHeld ? share_pages : 0) * sizeof(float);
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(lists));
-  launch<SelectPages>(kernel, grid, kThreads, 0, blocks, limits, args, stream, "select");
+  launch<SelectPages>(blocks > 1 ? select_kernel<true> : select_kernel<false>, grid, kThreads, shared, blocks, limits, args,
+                      stream, "select");
 }
 
 }  // namespace quire::cuda

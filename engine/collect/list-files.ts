@@ -126,15 +126,19 @@ export async function lastChanges(
   return changes;
 }
 
-/** Those of the relative paths that git ignores; they need not exist. */
+/** Those of the relative paths that git ignores; they need not exist. One call each: they are few. */
 export async function ignoredByGit(
   root: string,
   paths: readonly string[],
   signal: AbortSignal,
   deps: ListDeps = realListDeps,
 ): Promise<Set<string>> {
-  const found = await runProgram(deps.git, [...safeGit, "check-ignore", "-z", "--", ...paths], root, signal);
-  return new Set(found.text.split("\0").filter((entry) => entry !== ""));
+  const ignored = new Set<string>();
+  for (const relative of paths) {
+    const { ok } = await runProgram(deps.git, [...safeGit, "check-ignore", "-q", "--", relative], root, signal);
+    if (ok) ignored.add(relative);
+  }
+  return ignored;
 }
 
 function sorted(paths: readonly string[]): string[] {

@@ -11,6 +11,7 @@ import {
   lookUpBeside,
 } from "../../engine/budget.ts";
 import { QuireError } from "../../engine/errors.ts";
+import { overheadBytes } from "../../engine/models/catalog.ts";
 
 /** A 32k model of 10 kB a token on a machine where nothing is short. */
 const roomy: BudgetInput = {
@@ -164,5 +165,18 @@ describe("a token budget", () => {
       ),
       { numRuns: 500, seed: 5 },
     );
+  });
+});
+
+describe("the context beside what is read", () => {
+  it("has room for a thread where the model's context and memory leave it", () => {
+    const { tokens, contextTokens } = choose({ repositoryTokens: 4000 });
+    assert.equal(contextTokens, contextFor(tokens, 512) + 8192);
+  });
+  it("is never larger than the model's, nor than memory", () => {
+    assert.equal(choose({}).contextTokens, Math.max(32_768, contextFor(choose({}).tokens, 512)));
+    const tight = choose({ requested: 4000, availableBytes: 600e6 });
+    assert.ok(tight.contextTokens > contextFor(4000, 512) && tight.contextTokens < contextFor(4000, 512) + 8192);
+    assert.ok(tight.contextTokens * 10_000 <= 600e6 - overheadBytes);
   });
 });

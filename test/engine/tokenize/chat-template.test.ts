@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { QuireError } from "../../../engine/errors.ts";
 import { type ChatPieces, readChatTemplate } from "../../../engine/tokenize/chat-template.ts";
+import { renderTemplate } from "../../../engine/tokenize/render-template.ts";
 import { startWorker } from "../../../engine/tokenize/start-worker.ts";
 import { Tokenizer } from "../../../engine/tokenize/tokenizer.ts";
 import { control, spelt, tinySource, tinyTokenizer } from "./tiny.ts";
@@ -78,6 +79,50 @@ describe("readChatTemplate", function () {
     const template = `${loop("<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n")}<|im_start|>assistant\n<think>{{ '\n' }}`;
     assert.equal(text(await read(template))[1], "<|im_end|>\n<|im_start|>assistant\n<think>\n");
   });
+
+  const llama3 =
+    "{% for message in messages %}{% if loop.first %}{{ bos_token }}{% endif %}{{ '<|im_start|>' + message['role'] + '\n\n' + message['content'] | trim + '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n\n' }}{% endif %}";
+  const qwen2 =
+    "{%- if messages[0]['role'] == 'system' %}{{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}{%- endif %}{%- for message in messages %}{%- if message.role == 'user' or (message.role == 'system' and not loop.first) or (message.role == 'assistant' and not message.tool_calls) %}{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}{%- endif %}{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}";
+  const templates: [string, string][] = [
+    ["SmolLM2", smolLm2],
+    ["Qwen2.5", qwen2],
+    ["a llama 3 shape", llama3],
+  ];
+  for (const [name, template] of templates) {
+    it(`joins the turns of a thread as ${name}'s template writes the whole conversation`, async () => {
+      const chat = await readChatTemplate({ tokenizer, template, system: "Be brief." });
+      const words = ["What is x?", "It is 1.", "And y?", "It is 2.", "Why?"];
+      const [q1 = "", a1 = "", q2 = "", a2 = "", q3 = ""] = words;
+      const joined = [
+        ...chat.prologue,
+        ...[...tokenizer.encode(q1), ...chat.afterQuestion, ...tokenizer.encode(a1), ...chat.afterAnswer],
+        ...[...tokenizer.encode(q2), ...chat.afterQuestion, ...tokenizer.encode(a2), ...chat.afterAnswer],
+        ...[...tokenizer.encode(q3), ...chat.afterQuestion],
+      ];
+      const roles = ["user", "assistant", "user", "assistant", "user"] as const;
+      const whole = renderTemplate({
+        template,
+        messages: [
+          { role: "system", content: "Be brief." },
+          ...words.map((content, index) => ({ role: roles[index] ?? "user", content })),
+        ],
+        bosToken: "<|endoftext|>",
+        eosToken: "<|im_end|>",
+      });
+      assert.deepEqual(
+        spelt(tokenizer, Int32Array.from(joined)).join(""),
+        spelt(tokenizer, tokenizer.encodeTemplate(whole)).join(""),
+      );
+      assert.deepEqual(joined, [...tokenizer.encodeTemplate(whole)]);
+    });
+  }
+
+  it("refuses a template that separates later turns otherwise", () =>
+    refuses(
+      `{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>{% if loop.index > 4 %}|{% endif %}{% endfor %}<|im_start|>assistant\n`,
+      /later turns differently/,
+    ));
 
   it("refuses a template that drops, repeats, reorders or changes a text", async () => {
     await refuses(loop("{% if message.role != 'system' %}{{ message.content }}{% endif %}"), /leaves out/);

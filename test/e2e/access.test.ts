@@ -46,10 +46,12 @@ describe("access to the panel", function () {
 
   for (const [theme, bodyClass] of themes) {
     it(`axe finds nothing in ${theme}`, async () => {
-      const { editor } = stage();
+      const { editor, workbench, workspace } = stage();
       editor.setSettings({ "workbench.colorTheme": theme });
+      await workbench.open(editor.address(workspace));
       const panel = await stage().panel();
       await panel.frame.locator(`body.${bodyClass}`).waitFor();
+      await panel.lastTurn.locator(".turn-buttons").waitFor();
       await panel.frame.locator("details.reading, .answer-details").evaluateAll((all) => {
         for (const one of all) one.setAttribute("open", "");
       });

@@ -87,8 +87,11 @@ export class Workbench {
       .locator(".statusbar-item", { hasText: /Ln \d+/ })
       .first()
       .textContent();
-    const tab = this.page.locator(".editor-group-container.active .tab.active .label-name").first();
-    return { file: (await tab.textContent()) ?? "", line: Number(/Ln\s(\d+)/.exec(words ?? "")?.[1] ?? 0) };
+    const tab = this.page.locator(".editor-group-container.active .tab.active").first();
+    return {
+      file: (await tab.getAttribute("data-resource-name")) ?? "",
+      line: Number(/Ln\s(\d+)/.exec(words ?? "")?.[1] ?? 0),
+    };
   }
 
   /** Opens a file of the workspace, by the palette, at a line. */

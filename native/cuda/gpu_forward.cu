@@ -131,8 +131,8 @@ struct GpuForward::Impl {
   std::map<std::tuple<int64_t, bool, bool, bool>, cudaGraphExec_t> graphs;
 
   // Of a chunk.
-  DeviceBuffer<float> chunk_x, chunk_qkv, chunk_attended, chunk_gate_up, row_scale;
-  DeviceBuffer<__half> chunk_in, chunk_activated;
+  DeviceBuffer<float> chunk_x, chunk_qkv, chunk_gate_up, row_scale;
+  DeviceBuffer<__half> chunk_in, chunk_attended, chunk_activated;
   DeviceBuffer<int32_t> chunk_tokens, chunk_positions, chunk_slots, chunk_places, touched;
   DeviceBuffer<Visible> chunk_visible;
 };
@@ -219,7 +219,7 @@ void GpuForward::Impl::reserve_chunk(int64_t tokens) {
   chunk_qkv.grow(tokens * qkv_columns());
   chunk_attended.grow(tokens * g.q_columns());
   chunk_gate_up.grow(tokens * 2 * g.feed_forward);
-  chunk_activated.grow(tokens * std::max(g.feed_forward, g.q_columns()));
+  chunk_activated.grow(tokens * g.feed_forward);
   row_scale.grow(tokens);
   for (DeviceBuffer<int32_t>* buffer : {&chunk_tokens, &chunk_positions, &chunk_slots, &chunk_places})
     buffer->grow(tokens);
@@ -247,7 +247,7 @@ void GpuForward::Impl::chunk(const std::vector<int32_t>& tokens, const ChunkPlan
   if (out != nullptr) {
     DeviceBuffer<float> chunk_logits(count * g.vocabulary, "logits");
     norm_chunk(chunk_x.get(), model->final_norm, g.norm_epsilon, count, static_cast<int32_t>(g.embedding),
-               !model->head.is_float(), chunk_in.get(), row_scale.get(), stream);
+               chunk_in.get(), row_scale.get(), stream);
     gemm({model->head, chunk_in.get(), row_scale.get(), nullptr, false, chunk_logits.get(), g.vocabulary, count},
          stream);
     check(cudaMemcpyAsync(out, chunk_logits.get(), static_cast<size_t>(count * g.vocabulary) * 4,
@@ -276,8 +276,7 @@ void GpuForward::Impl::layers_of_chunk(int64_t tokens, const std::atomic<bool>& 
       check(cudaStreamSynchronize(stream), "prefill");
       throw Error("cancelled", "the engine was asked to stop");
     }
-    norm_chunk(chunk_x.get(), layer.attention_norm, g.norm_epsilon, tokens, e, !layer.q.is_float(), chunk_in.get(),
-               row_scale.get(), stream);
+    norm_chunk(chunk_x.get(), layer.attention_norm, g.norm_epsilon, tokens, e, chunk_in.get(), row_scale.get(), stream);
     gemm({layer.q, chunk_in.get(), row_scale.get(), layer.q_bias, false, q, stride, tokens}, stream);
     gemm({layer.k, chunk_in.get(), row_scale.get(), layer.k_bias, false, k, stride, tokens}, stream);
     gemm({layer.v, chunk_in.get(), row_scale.get(), layer.v_bias, false, v, stride, tokens}, stream);
@@ -288,7 +287,7 @@ void GpuForward::Impl::layers_of_chunk(int64_t tokens, const std::atomic<bool>& 
     PrefillAttention attention;
     attention.q = q;
     attention.stride = stride;
-    attention.out = chunk_attended.get();
+    attention.out_half = chunk_attended.get();  // an average of values, which are f16
     attention.tokens = tokens;
     attention.heads = static_cast<int32_t>(g.heads);
     attention.scale = scale();
@@ -296,17 +295,12 @@ void GpuForward::Impl::layers_of_chunk(int64_t tokens, const std::atomic<bool>& 
     attention.list = list();
     attention.visible = chunk_visible.get();
     prefill_attention(attention, stream);
-    half_chunk(chunk_attended.get(), tokens, static_cast<int32_t>(g.q_columns()), !layer.output.is_float(),
-               chunk_activated.get(), row_scale.get(), stream);
-    gemm({layer.output, chunk_activated.get(), row_scale.get(), nullptr, true, chunk_x.get(), g.embedding, tokens},
-         stream);
+    gemm({layer.output, chunk_attended.get(), nullptr, nullptr, true, chunk_x.get(), g.embedding, tokens}, stream);
 
-    norm_chunk(chunk_x.get(), layer.mlp_norm, g.norm_epsilon, tokens, e, !layer.gate.is_float(), chunk_in.get(),
-               row_scale.get(), stream);
+    norm_chunk(chunk_x.get(), layer.mlp_norm, g.norm_epsilon, tokens, e, chunk_in.get(), row_scale.get(), stream);
     gemm({layer.gate, chunk_in.get(), row_scale.get(), nullptr, false, chunk_gate_up.get(), 2 * f, tokens}, stream);
     gemm({layer.up, chunk_in.get(), row_scale.get(), nullptr, false, chunk_gate_up.get() + f, 2 * f, tokens}, stream);
-    swiglu_chunk(chunk_gate_up.get(), tokens, f, !layer.down.is_float(), chunk_activated.get(), row_scale.get(),
-                 stream);
+    swiglu_chunk(chunk_gate_up.get(), tokens, f, chunk_activated.get(), row_scale.get(), stream);
     gemm({layer.down, chunk_activated.get(), row_scale.get(), nullptr, true, chunk_x.get(), g.embedding, tokens},
          stream);
   }

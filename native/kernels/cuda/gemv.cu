@@ -5,7 +5,7 @@
 //
 // weight  [N, K]  packed (packed_matrix.h)     x  [K] int8 codes, s [K/32] f32 (ops.h, QuantRows), or f32 for float weights
 // Block   one group of 16 rows (swiglu: two of gate and the same two of up), `warps` warps a group.
-// Half-warp  every (2 · warps)-th unit of 128 columns: 4 blocks of 32, their loads issued before the first use; a lane has 4 rows.
+// Half-warp  every (2 · warps)-th unit of 4 or 2 blocks of 32 columns, its loads issued before the first use; a lane has 4 rows.
 // Products of a word are exact (dp4a); floats are added per lane over its units, over lanes by shuffles, over warps in order.
 // Bytes   the matrix, once; x comes from the second-level cache. The first unit is loaded before waiting for the kernel that makes x.
 // Limits  K a multiple of 32; swiglu: N a multiple of 32 and both matrices of one shape.
@@ -16,12 +16,17 @@
 namespace quire::cuda {
 namespace {
 
-constexpr int kUnitBlocks = 4;  // 4 loads of 16 bytes in flight a lane; 8 cost registers and gained nothing
+// Blocks of 32 columns whose loads are in flight together. H100, L2 cold: for K-quants 4 read a 33 MB matrix at 83 % of the
+// measured peak and 2 at 67 %; for the others, small matrices and swiglu 2 (and more warps) is up to 12 % faster.
+constexpr int kLongUnit = 4;
+constexpr int kShortUnit = 2;
 constexpr int kMaxWarps = 8;
 constexpr int kSwigluGroups = 4;
 
+// Adds one block to the lane's four rows: in units of the chunk's f16 scale (`sums`) and minimum (`minima`).
 template <TensorType kType>
-__device__ void add_block(const RawBlock<kType>& raw, const DeviceVector& x, int block, int lane, float* sums) {
+__device__ void add_block(const RawBlock<kType>& raw, const DeviceVector& x, int block, int lane, float* sums,
+                          float* minima) {
   using P = Packed<kType>;
   const int s = lane >> 2;
   const int* words = reinterpret_cast<const int*>(x.codes) + block * 8;
@@ -31,37 +36,66 @@ __device__ void add_block(const RawBlock<kType>& raw, const DeviceVector& x, int
   constexpr int kOnes = 0x01010101;
   const int sum0 = P::kMinimum || P::kZero != 0 ? __dp4a(x0, kOnes, 0) : 0;
   const int sum1 = P::kMinimum || P::kZero != 0 ? __dp4a(x1, kOnes, 0) : 0;
+  const float sum = P::kMinimum ? static_cast<float>(sum0 + sum1) * scale : 0.0f;
 #pragma unroll
   for (int r = 0; r < 4; ++r) {
     int first, second;
     raw.codes(r, lane, first, second);
-    float value;
     if (kType == TensorType::kQ6_K) {
-      value = raw.scale(r, 0) * static_cast<float>(__dp4a(first, x0, -P::kZero * sum0)) +
-              raw.scale(r, 1) * static_cast<float>(__dp4a(second, x1, -P::kZero * sum1));
-    } else {
-      value = raw.scale(r, 0) * static_cast<float>(__dp4a(first, x0, __dp4a(second, x1, -P::kZero * (sum0 + sum1))));
-      if (P::kMinimum) value -= raw.minimum(r) * static_cast<float>(sum0 + sum1);
+      const float low = static_cast<float>(__dp4a(first, x0, -P::kZero * sum0)) * scale;
+      const float high = static_cast<float>(__dp4a(second, x1, -P::kZero * sum1)) * scale;
+      sums[r] += (raw.byte_at(raw.sc[0] ^ 0x80808080u, r) - 128.0f) * low;
+      sums[r] += (raw.byte_at(raw.sc[1] ^ 0x80808080u, r) - 128.0f) * high;
+      continue;
     }
-    sums[r] += value * scale;
+    const float dot = static_cast<float>(__dp4a(first, x0, __dp4a(second, x1, -P::kZero * (sum0 + sum1)))) * scale;
+    sums[r] += P::kSuper ? raw.byte_at(raw.sc[0], r) * dot : dot;
+    if (P::kMinimum) minima[r] += P::kSuper ? raw.byte_at(raw.min, r) * sum : sum;
   }
 }
 
-// Adds the half-warp's units of one row group; `waited` says whether x may be read already.
 template <TensorType kType>
+__device__ void scale_rows(const RawBlock<kType>& raw, const float* part, const float* minima, float* sums) {
+#pragma unroll
+  for (int r = 0; r < 4; ++r) {
+    sums[r] += raw.half_at(raw.d, r) * part[r];
+    if (Packed<kType>::kMinimum) sums[r] -= raw.half_at(raw.dmin, r) * minima[r];
+  }
+}
+
+// Adds the half-warp's units of one row group. A unit of a K-quant lies in one chunk: its f16 scales are loaded once.
+template <TensorType kType, int kUnit>
 __device__ void add_units(const uint8_t* group, const DeviceVector& x, int blocks, int first, int stride, int lane,
                           float* sums) {
-  RawBlock<kType> raw[kUnitBlocks];
+  using P = Packed<kType>;
   bool waited = false;
-  for (int begin = first * kUnitBlocks; begin < blocks; begin += stride * kUnitBlocks) {
+  for (int begin = first * kUnit; begin < blocks; begin += stride * kUnit) {
+    RawBlock<kType> raw[kUnit];
+    const uint8_t* chunk = group + static_cast<int64_t>(begin / P::kBlocks) * P::kChunk;
 #pragma unroll
-    for (int i = 0; i < kUnitBlocks; ++i)
-      if (begin + i < blocks) raw[i].load(group, begin + i, lane);
+    for (int i = 0; i < kUnit; ++i) {
+      if (P::kSuper) {
+        raw[i].load_codes(chunk, begin % P::kBlocks + i, lane);
+      } else if (begin + i < blocks) {
+        raw[i].load_codes(chunk + i * P::kChunk, 0, lane);
+        raw[i].load_halves(chunk + i * P::kChunk, lane);
+      }
+    }
+    if (P::kSuper) raw[0].load_halves(chunk, lane);
     if (!waited) wait_for_previous();
     waited = true;
+    float part[4] = {}, minima[4] = {};
 #pragma unroll
-    for (int i = 0; i < kUnitBlocks; ++i)
-      if (begin + i < blocks) add_block<kType>(raw[i], x, begin + i, lane, sums);
+    for (int i = 0; i < kUnit; ++i) {
+      if (!P::kSuper && begin + i >= blocks) break;
+      add_block<kType>(raw[i], x, begin + i, lane, part, minima);
+      if (!P::kSuper) {
+        scale_rows<kType>(raw[i], part, minima, sums);
+#pragma unroll
+        for (int r = 0; r < 4; ++r) part[r] = minima[r] = 0.0f;
+      }
+    }
+    if (P::kSuper) scale_rows<kType>(raw[0], part, minima, sums);
   }
   if (!waited) wait_for_previous();
 }
@@ -93,19 +127,20 @@ __device__ void add_float_units(const uint8_t* group, const DeviceVector& x, int
   }
 }
 
+template <int kUnit>
 __device__ void add_any(const DeviceMatrix& m, int group, const DeviceVector& x, int first, int stride, int lane,
                         float* sums) {
   const uint8_t* data = m.data + group * m.group_bytes;
   const int blocks = m.columns / 32;
   switch (m.type) {
-    case TensorType::kQ4_0: return add_units<TensorType::kQ4_0>(data, x, blocks, first, stride, lane, sums);
-    case TensorType::kQ4_1: return add_units<TensorType::kQ4_1>(data, x, blocks, first, stride, lane, sums);
-    case TensorType::kQ5_0: return add_units<TensorType::kQ5_0>(data, x, blocks, first, stride, lane, sums);
-    case TensorType::kQ5_1: return add_units<TensorType::kQ5_1>(data, x, blocks, first, stride, lane, sums);
-    case TensorType::kQ8_0: return add_units<TensorType::kQ8_0>(data, x, blocks, first, stride, lane, sums);
-    case TensorType::kQ4_K: return add_units<TensorType::kQ4_K>(data, x, blocks, first, stride, lane, sums);
-    case TensorType::kQ5_K: return add_units<TensorType::kQ5_K>(data, x, blocks, first, stride, lane, sums);
-    case TensorType::kQ6_K: return add_units<TensorType::kQ6_K>(data, x, blocks, first, stride, lane, sums);
+    case TensorType::kQ4_0: return add_units<TensorType::kQ4_0, kUnit>(data, x, blocks, first, stride, lane, sums);
+    case TensorType::kQ4_1: return add_units<TensorType::kQ4_1, kUnit>(data, x, blocks, first, stride, lane, sums);
+    case TensorType::kQ5_0: return add_units<TensorType::kQ5_0, kUnit>(data, x, blocks, first, stride, lane, sums);
+    case TensorType::kQ5_1: return add_units<TensorType::kQ5_1, kUnit>(data, x, blocks, first, stride, lane, sums);
+    case TensorType::kQ8_0: return add_units<TensorType::kQ8_0, kUnit>(data, x, blocks, first, stride, lane, sums);
+    case TensorType::kQ4_K: return add_units<TensorType::kQ4_K, kUnit>(data, x, blocks, first, stride, lane, sums);
+    case TensorType::kQ5_K: return add_units<TensorType::kQ5_K, kUnit>(data, x, blocks, first, stride, lane, sums);
+    case TensorType::kQ6_K: return add_units<TensorType::kQ6_K, kUnit>(data, x, blocks, first, stride, lane, sums);
     case TensorType::kF32: return add_float_units<TensorType::kF32>(data, x, m.columns, first, stride, lane, sums);
     case TensorType::kF16: return add_float_units<TensorType::kF16>(data, x, m.columns, first, stride, lane, sums);
     case TensorType::kBF16: return add_float_units<TensorType::kBF16>(data, x, m.columns, first, stride, lane, sums);
@@ -123,14 +158,16 @@ __device__ void store_warp_sums(float* sums, float (*shared)[16]) {
     for (int r = 0; r < 4; ++r) shared[threadIdx.x / 32][(threadIdx.x & 3) * 4 + r] = sums[r];
 }
 
-__global__ void __launch_bounds__(kMaxWarps * 32) gemv_kernel(const __grid_constant__ GemvArgs args, int warps) {
+template <int kUnit>
+__global__ void __launch_bounds__(kMaxWarps * 32, kUnit == kLongUnit ? 2 : 4)
+    gemv_kernel(const __grid_constant__ GemvArgs args, int warps) {
   __shared__ float shared[kMaxWarps][16];
   int group = blockIdx.x;
   int which = 0;
   while (group >= args.part[which].weight.groups()) group -= args.part[which++].weight.groups();
   const GemvPart& part = args.part[which];
   float sums[4] = {};
-  add_any(part.weight, group, args.x, threadIdx.x / 16, 2 * warps, threadIdx.x & 15, sums);
+  add_any<kUnit>(part.weight, group, args.x, threadIdx.x / 16, 2 * warps, threadIdx.x & 15, sums);
   release_next();
   store_warp_sums(sums, shared);
   __syncthreads();
@@ -142,14 +179,14 @@ __global__ void __launch_bounds__(kMaxWarps * 32) gemv_kernel(const __grid_const
   part.out[row] = args.accumulate ? part.out[row] + sum : sum;
 }
 
-__global__ void __launch_bounds__(kMaxWarps * 32)
+__global__ void __launch_bounds__(kMaxWarps * 32, 4)
     swiglu_kernel(const __grid_constant__ GemvSwigluArgs args, int warps) {
   __shared__ float shared[kMaxWarps][16];
   const int local = threadIdx.x / 32 / warps;  // 0, 1: gate; 2, 3: up
   const int group = 2 * blockIdx.x + (local & 1);
   const int in_group = threadIdx.x - local * warps * 32;
   float sums[4] = {};
-  add_any(local < 2 ? args.gate : args.up, group, args.x, in_group / 16, 2 * warps, threadIdx.x & 15, sums);
+  add_any<kShortUnit>(local < 2 ? args.gate : args.up, group, args.x, in_group / 16, 2 * warps, threadIdx.x & 15, sums);
   release_next();
   store_warp_sums(sums, shared);
   __syncthreads();
@@ -172,8 +209,8 @@ __global__ void __launch_bounds__(kMaxWarps * 32)
 }
 
 // Warps a group of 16 rows: as few as keep every half-warp of them busy, more where there are few groups to fill the device.
-int choose_warps(int columns, int64_t groups, int most) {
-  const int units = (columns + 127) / 128;
+int choose_warps(int columns, int64_t groups, int most, int unit) {
+  const int units = (columns + 32 * unit - 1) / (32 * unit);
   int best = 1;
   double best_cost = 1e30;
   for (int warps = 1; warps <= most; warps *= 2) {
@@ -204,8 +241,12 @@ void gemv(const GemvArgs& args, cudaStream_t stream) {
     check_matrix(args.part[i].weight, args.x);
     groups += args.part[i].weight.groups();
   }
-  const int warps = choose_warps(args.part[0].weight.columns, groups, kMaxWarps);
-  launch_dependent("gemv", gemv_kernel, dim3(static_cast<unsigned>(groups)), dim3(32 * warps), 0, stream, args, warps);
+  const TensorType type = args.part[0].weight.type;
+  const bool super = type == TensorType::kQ4_K || type == TensorType::kQ5_K || type == TensorType::kQ6_K;
+  const int unit = super ? kLongUnit : kShortUnit;
+  const int warps = choose_warps(args.part[0].weight.columns, groups, kMaxWarps, unit);
+  launch_dependent("gemv", super ? gemv_kernel<kLongUnit> : gemv_kernel<kShortUnit>,
+                   dim3(static_cast<unsigned>(groups)), dim3(32 * warps), 0, stream, args, warps);
 }
 
 void gemv_swiglu(const GemvSwigluArgs& args, cudaStream_t stream) {
@@ -213,7 +254,7 @@ void gemv_swiglu(const GemvSwigluArgs& args, cudaStream_t stream) {
   check_matrix(args.up, args.x);
   if (args.gate.rows % 32 != 0 || args.gate.rows != args.up.rows || args.gate.columns != args.up.columns)
     throw Error("internal", "gate and up must have one shape, rows a multiple of 32", "gemv_swiglu");
-  const int warps = choose_warps(args.gate.columns, args.gate.groups() * 2, kMaxWarps / kSwigluGroups);
+  const int warps = choose_warps(args.gate.columns, args.gate.groups() * 2, kMaxWarps / kSwigluGroups, kShortUnit);
   launch_dependent("gemv_swiglu", swiglu_kernel, dim3(args.gate.rows / 32), dim3(32 * warps * kSwigluGroups), 0, stream,
                    args, warps);
 }

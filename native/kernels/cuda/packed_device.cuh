@@ -50,16 +50,25 @@ struct RawBlock {
   // block: index of the block of 32 columns in the row group.
   __device__ void load(const uint8_t* group, int block, int lane) {
     using P = Packed<kType>;
-    const uint8_t* chunk = group + static_cast<int64_t>(block / P::kBlocks) * P::kChunk;
-    const int b = block % P::kBlocks;
+    load_codes(group + static_cast<int64_t>(block / P::kBlocks) * P::kChunk, block % P::kBlocks, lane);
+    load_halves(group + static_cast<int64_t>(block / P::kBlocks) * P::kChunk, lane);
+  }
+
+  // f16 scale and minimum of the lane's rows: of the chunk, not of the block.
+  __device__ void load_halves(const uint8_t* chunk, int lane) {
+    d = __ldg(reinterpret_cast<const uint2*>(chunk + (lane & 3) * 8));
+    if (Packed<kType>::kMinimum) dmin = __ldg(reinterpret_cast<const uint2*>(chunk + 32 + (lane & 3) * 8));
+  }
+
+  // Everything else of block b of a chunk.
+  __device__ void load_codes(const uint8_t* chunk, int b, int lane) {
+    using P = Packed<kType>;
     const uint8_t* body = chunk + P::kHeader + b * P::kBody;
     const int q = lane & 3;
     low = load_stream(body + P::kHighBytes + lane * 16);
     if (P::kByte) more[0] = load_stream(body + 256 + lane * 16);
     if (P::kHigh >= 1) more[0] = __ldg(reinterpret_cast<const uint4*>(body + q * 16));
     if (P::kHigh == 2) more[P::kHigh == 2 ? 1 : 0] = __ldg(reinterpret_cast<const uint4*>(body + 64 + q * 16));
-    d = __ldg(reinterpret_cast<const uint2*>(chunk + q * 8));
-    if (P::kMinimum) dmin = __ldg(reinterpret_cast<const uint2*>(chunk + 32 + q * 8));
     if (kType == TensorType::kQ6_K) {
       sc[0] = __ldg(reinterpret_cast<const uint32_t*>(chunk + 32 + (2 * b) * 16 + q * 4));
       sc[1] = __ldg(reinterpret_cast<const uint32_t*>(chunk + 32 + (2 * b + 1) * 16 + q * 4));
@@ -96,6 +105,10 @@ struct RawBlock {
     second = static_cast<int>(c);
   }
 
+  // Byte r of a word as float: 2^23 + byte is exact, and so is taking 2^23 off again; a conversion has a quarter of the rate.
+  __device__ static float byte_at(uint32_t v, int r) {
+    return __uint_as_float(__byte_perm(v, 0x4b000000u, 0x7440 + r)) - 8388608.0f;
+  }
   __device__ static float half_at(const uint2& v, int r) {
     const uint32_t w = r < 2 ? v.x : v.y;
     return __half2float(__ushort_as_half(static_cast<unsigned short>((r & 1) ? w >> 16 : w & 0xffffu)));

@@ -33,18 +33,15 @@ void quantize_step(const float* x, int32_t columns, int8_t* codes, float* scales
 void rope_step(float* qk, int32_t heads, int32_t head_size, const float* cosine, const float* sine, bool halves,
                cudaStream_t stream);
 
-// The same for the T rows of a chunk. Activations for the tensor cores are f16 times a power of two per row, row_scale [T];
-// quantised: they went through 8-bit codes, as a step's do (for quantised weights).
+// The same for the T rows of a chunk. Activations for the tensor cores are f16 times a power of two per row, row_scale [T].
 void embed_chunk(const DeviceMatrix& table, const int32_t* tokens, int64_t count, float* x, cudaStream_t stream);
-void norm_chunk(const float* x, const float* weight, float eps, int64_t tokens, int32_t columns, bool quantised,
-                __half* out, float* row_scale, cudaStream_t stream);
-void half_chunk(const float* x, int64_t tokens, int32_t columns, bool quantised, __half* out, float* row_scale,
-                cudaStream_t stream);
+void norm_chunk(const float* x, const float* weight, float eps, int64_t tokens, int32_t columns, __half* out,
+                float* row_scale, cudaStream_t stream);
 // q [T, H, D] and k [T, G, D] after it, rows `stride` apart.
 void rope_chunk(float* qk, int64_t stride, int64_t tokens, int32_t heads, int32_t head_size, const int32_t* positions,
                 const DeviceRope& rope, cudaStream_t stream);
 // silu(gate) · up of rows [2F]: gate, then up.
-void swiglu_chunk(const float* gate_up, int64_t tokens, int32_t columns, bool quantised, __half* out, float* row_scale,
+void swiglu_chunk(const float* gate_up, int64_t tokens, int32_t columns, __half* out, float* row_scale,
                   cudaStream_t stream);
 
 }  // namespace quire::cuda

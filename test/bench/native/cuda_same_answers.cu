@@ -84,6 +84,38 @@ void print(const char* what, const Difference& d) {
   std::fflush(stdout);
 }
 
+PackedMatrix as_floats(const PackedMatrix& matrix, ThreadPool& pool) {
+  std::vector<float> values(static_cast<size_t>(matrix.rows * matrix.columns));
+  for (int64_t r = 0; r < matrix.rows; ++r) unpack_row(matrix, r, values.data() + r * matrix.columns);
+  return pack_matrix(TensorType::kF32, reinterpret_cast<const std::byte*>(values.data()), matrix.rows, matrix.columns,
+                     "floats", pool);
+}
+
+ModelWeights as_floats(const ModelWeights& weights, ThreadPool& pool) {
+  ModelWeights floats;
+  floats.geometry = weights.geometry;
+  floats.embedding = as_floats(weights.embedding, pool);
+  if (weights.head.rows > 0) floats.head = as_floats(weights.head, pool);
+  floats.final_norm = weights.final_norm;
+  for (const LayerWeights& from : weights.layers) {
+    LayerWeights layer;
+    layer.attention_norm = from.attention_norm;
+    layer.q = as_floats(from.q, pool);
+    layer.k = as_floats(from.k, pool);
+    layer.v = as_floats(from.v, pool);
+    layer.q_bias = from.q_bias;
+    layer.k_bias = from.k_bias;
+    layer.v_bias = from.v_bias;
+    layer.output = as_floats(from.output, pool);
+    layer.mlp_norm = from.mlp_norm;
+    layer.gate = as_floats(from.gate, pool);
+    layer.up = as_floats(from.up, pool);
+    layer.down = as_floats(from.down, pool);
+    floats.layers.push_back(std::move(layer));
+  }
+  return floats;
+}
+
 int run(const char* file, const char* table_file) {
   const Table table = read_table(table_file);
   const Geometry& g = table.geometry;
@@ -98,11 +130,22 @@ int run(const char* file, const char* table_file) {
   std::vector<float> expected;
   cpu.prefill(cpu_memory, table.tokens, {0}, cancel, &expected);
 
+  // Who is further from the model itself: the CPU, whose activations are 8-bit, or the device? The same weights as F32, whose
+  // activations no backend rounds.
+  std::vector<float> exact;
+  {
+    const ModelWeights floats = as_floats(weights, pool);
+    Memory exact_memory(g, pages, Summary::kMeanSpread);
+    Forward(floats, choose_cpu_ops("auto"), pool, {}).prefill(exact_memory, table.tokens, {0}, cancel, &exact);
+  }
+  print("exact-cpu", compare(exact.data(), expected.data(), n, g.vocabulary));
+
   const auto model = upload_model(weights);
   Memory memory(g, pages, Summary::kMeanSpread, Memory::Place::kDevice);
   GpuForward gpu(model, memory, {});
   std::vector<float> got;
   gpu.prefill(table.tokens, {0}, cancel, &got);
+  print("exact-gpu-prefill", compare(exact.data(), got.data(), n, g.vocabulary));
   print("prefill", compare(expected.data(), got.data(), n, g.vocabulary));
 
   Memory other_memory(g, pages, Summary::kMeanSpread, Memory::Place::kDevice);

@@ -21,7 +21,13 @@ const stages = ["collect", "plan", "outline", "render", "tokenize", "prefill", "
 const common = ["engine/errors.ts", "engine/here.ts", "engine/definition-line.ts", "engine/languages.ts"];
 const surface = "native/index.d.ts";
 /** The joints: the files that may call several stages. */
-const joints = ["engine/pipeline.ts", "engine/question.ts", "engine/prepare.ts", "engine/engine.ts", "engine/open-model.ts"];
+const joints = [
+  "engine/pipeline.ts",
+  "engine/question.ts",
+  "engine/prepare.ts",
+  "engine/engine.ts",
+  "engine/open-model.ts",
+];
 
 const rules: Rule[] = [
   // Leaves.

@@ -53,7 +53,10 @@ describe("an ask over JSON-RPC", function () {
     assert.equal(fresh.stats.reusedTokens, 0);
     assert.equal(fresh.answer, kept.answer);
     assert.equal(files().length, before.length);
-    assert.ok(births().every((birth, index) => birth > (before[index] ?? 0)), "they are other files now");
+    assert.ok(
+      births().every((birth, index) => birth > (before[index] ?? 0)),
+      "they are other files now",
+    );
   });
 
   it("with a model that is not here fails when it may not be fetched, before anything is", async () => {

@@ -13,7 +13,7 @@ export function planSentence(plan: MapResult): string {
   const full = plan.documents.filter(({ detail }) => detail === "full").length;
   const files = full + plan.leftOut.length + plan.documents.length - full;
   return (
-    `Quire would read ${number(plan.usedTokens)} of ${number(plan.tokenBudget)} tokens (${plan.budgetReason}): ` +
+    `Quire would read ${number(plan.usedTokens)} tokens (budget: ${plan.budgetReason}): ` +
     `${number(full)} of ${number(files)} files in full, ${gigabytes(plan.memoryBytes)} of memory with ${plan.model}.`
   );
 }

@@ -40,7 +40,10 @@ export function registerPlan(services: Services): vscode.Disposable {
     if (engine.state.state !== "ready" || services.hindrance() !== undefined) return;
     try {
       const sentence = planSentence(await engine.map(new AbortController().signal));
-      const answer = await vscode.window.showInformationMessage(`${sentence} The next question does.`, "Show Files");
+      const answer = await vscode.window.showInformationMessage(
+        `${sentence} This counts from the next question on.`,
+        "Show Files",
+      );
       if (answer !== undefined) await show();
     } catch (error) {
       log.warn(toEngineFailure(error).message);

@@ -13,7 +13,7 @@ const plan: MapResult = {
   ],
   leftOut: [{ path: "yarn.lock", reason: "lock file", detail: "generated" }],
   tokenBudget: 20000,
-  budgetReason: "as asked",
+  budgetReason: "20 000 tokens, as asked",
   usedTokens: 1242,
   memoryBytes: 1_500_000_000,
 };
@@ -22,7 +22,7 @@ describe("the plan in words", () => {
   it("is a sentence with tokens, files, memory and model", () => {
     assert.equal(
       planSentence(plan).replaceAll("\u202f", " "),
-      "Quire would read 1 242 of 20 000 tokens (as asked): 2 of 4 files in full, 1.5 GB of memory with small.",
+      "Quire would read 1 242 tokens (budget: 20 000 tokens, as asked): 2 of 4 files in full, 1.5 GB of memory with small.",
     );
   });
 

@@ -21,6 +21,7 @@ export const nextSteps = {
   cancelled: "",
   "memory-full": "Start a new thread or raise the token budget.",
   "backend-refused": "See `quire doctor` for the reason.",
+  "device-fault": "Start the engine again; if it happens again, set the backend to the CPU.",
   internal: "Please report this with the output of `quire doctor`.",
 } as const;
 

@@ -32,6 +32,8 @@ const resultSchema = z.strictObject({
     z.strictObject({ path: z.string(), startLine: count, endLine: count, tokens: count, why: z.string() }),
   ),
   tokenBudget: count,
+  budgetReason: z.string().min(1),
+  meter: z.strictObject({ memoryTokens: count, threadTokens: count, freeTokens: count }),
   loaded: z.array(z.strictObject({ path: z.string(), share: z.number().min(0).max(1.000001) })),
   stats: z.strictObject({
     promptTokens: count,
@@ -87,7 +89,9 @@ describe("quire ask", function () {
     const memory = first.documents.reduce((sum, { tokens }) => sum + tokens, 0);
     assert.equal(first.stats.reusedTokens, 0);
     assert.ok(first.stats.prefilledTokens > memory);
-    assert.equal(second.stats.reusedTokens, memory, "the second question finds everything in memory");
+    // What both questions begin with ("More of the repository …") is not read twice either.
+    const beginning = second.stats.reusedTokens - memory;
+    assert.ok(beginning >= 0 && beginning < 40, `${beginning}: the second question finds everything in memory`);
     assert.ok(second.stats.prefilledTokens < 1500 && second.stats.prefilledTokens > 0);
     assert.deepEqual(
       first.leftOut.map(({ path: name, reason }) => [name, reason]),

@@ -3,15 +3,20 @@
 # The headers declare them as imported, so each is called through a pointer `__imp_<name>`. An import library would bind those to
 # one program's name; addon/node_on_windows.cpp defines them instead, and fills them when the addon is loaded. In:
 # QUIRE_NODE_DEFS, the .def files of node-api-headers. Out: node_functions.inc in the build folder, a line per function.
-set(functions "")
+set(names "")
 foreach(def ${QUIRE_NODE_DEFS})
-  file(STRINGS ${def} names REGEX "^ *(napi|node_api)_[a-z0-9_]+")
-  foreach(name ${names})
-    string(STRIP "${name}" name)
-    string(APPEND functions "QUIRE_NODE_FUNCTION(${name})\n")
+  file(STRINGS ${def} lines REGEX "^ *(napi|node_api)_[a-z0-9_]+")
+  foreach(line ${lines})
+    string(STRIP "${line}" name)
+    list(APPEND names ${name})
   endforeach()
 endforeach()
-if(functions STREQUAL "")
+if(NOT names)
   message(FATAL_ERROR "no functions of Node in ${QUIRE_NODE_DEFS}")
 endif()
+list(REMOVE_DUPLICATES names)  # the files overlap
+set(functions "")
+foreach(name ${names})
+  string(APPEND functions "QUIRE_NODE_FUNCTION(${name})\n")
+endforeach()
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/node_functions.inc CONTENT "${functions}")

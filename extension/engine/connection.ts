@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import {
   CancellationTokenSource,
+  ConnectionError,
   createMessageConnection,
   type MessageConnection,
   NotificationType,
@@ -54,6 +55,8 @@ export class Connection {
   readonly pid: number | undefined;
   readonly #child: ChildProcess;
   readonly #rpc: MessageConnection;
+  /** Why it was told to go; absent: it was not. */
+  #told: string | undefined;
 
   private constructor(child: ChildProcess, rpc: MessageConnection, lines: readonly string[]) {
     this.#child = child;
@@ -63,7 +66,8 @@ export class Connection {
       child.once("error", (cause) => resolve(`The engine does not start: ${cause.message}.`));
       // "close", not "exit": standard error has been read to its end then.
       child.once("close", (status, signal) => {
-        const last = lines.findLast((line) => line.trim() !== "");
+        // Node ends what it says of an error with its own version.
+        const last = lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.findLast((line) => line.trim() !== "");
         const how = signal === null ? `status ${status}` : signal;
         resolve(`The engine ended unexpectedly (${how})${last === undefined ? "" : `: ${last.trim()}`}.`);
       });
@@ -85,6 +89,11 @@ export class Connection {
       lines.push(...parts);
       lines.splice(0, lines.length - keptLines);
     });
+    child.stderr.on("end", () => {
+      if (rest === "") return;
+      events.printed(rest);
+      lines.push(rest);
+    });
     const rpc = createMessageConnection(new StreamMessageReader(child.stdout), new StreamMessageWriter(child.stdin));
     rpc.onError(() => {}); // a broken stream ends the process; `ended` tells
     const listen = <Event>(method: string, handler: (event: Event) => void): void =>
@@ -98,10 +107,13 @@ export class Connection {
     rpc.listen();
     const connection = new Connection(child, rpc, lines);
     try {
-      await connection.request<EngineInfo>(methods.initialize, { protocolVersion, client });
+      const info = await connection.request<EngineInfo>(methods.initialize, { protocolVersion, client });
+      if (info.protocolVersion !== protocolVersion) throw otherVersion(`it speaks version ${info.protocolVersion}.`);
     } catch (error) {
       connection.kill();
-      throw error;
+      const failure = toEngineFailure(error);
+      // The one thing that an engine refuses in a greeting.
+      throw failure.code === "bad-option" ? otherVersion(failure.message) : failure;
     }
     return connection;
   }
@@ -117,10 +129,15 @@ export class Connection {
       const reply = this.#rpc.sendRequest(new RequestType<unknown, Result, Failure>(method), params, source.token);
       reply.catch(() => {}); // after the end, nobody waits for it
       const end = this.ended.then((how): never => {
+        if (this.#told !== undefined) throw new EngineFailure("disposed", this.#told, "Ask again.");
         throw new EngineFailure("engine-ended", how, "Ask again; the engine starts anew.");
       });
       return await Promise.race([reply, end]);
     } catch (error) {
+      // Between the end of its output and its own end, a process takes no request.
+      if (error instanceof ConnectionError) {
+        throw new EngineFailure("engine-ended", await this.ended, "Ask again; the engine starts anew.");
+      }
       throw toEngineFailure(error);
     } finally {
       signal?.removeEventListener("abort", cancel);
@@ -132,11 +149,17 @@ export class Connection {
     this.#child.kill("SIGKILL");
   }
 
-  /** Ends the process: closing its input is enough; it is killed where that does not help. */
-  dispose(): void {
+  /** Ends the process: closing its input is enough; it is killed where that does not help. What runs fails with `why`. */
+  dispose(why: string): void {
+    this.#told ??= why;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#child.stdin?.end();
     const timer = setTimeout(() => this.kill(), patience);
     void this.ended.then(() => clearTimeout(timer));
   }
+}
+
+function otherVersion(how: string): EngineFailure {
+  const message = `The engine is not of this extension's version: ${how}`;
+  return new EngineFailure("engine-version", message, "Reload the window; if it stays so, install Quire again.");
 }

@@ -48,6 +48,10 @@ export class Supervisor implements Disposable {
   #crashes = 0;
   #timer: NodeJS.Timeout | undefined;
   #disposed = false;
+  /** Requests in work, asks and others. */
+  #requests = 0;
+  /** Raised by a restart: a process that was starting meanwhile is not wanted any more. */
+  #generation = 0;
   readonly #asks = new Map<string, AskEvents>();
   readonly #fetches = new Set<(event: FetchEvent) => void>();
 
@@ -84,8 +88,6 @@ export class Supervisor implements Disposable {
       return result;
     } finally {
       this.#asks.delete(params.id);
-      this.#progress = undefined;
-      if (this.#connection !== undefined && this.#asks.size === 0) this.#setState({ state: "ready" });
     }
   }
 
@@ -96,16 +98,26 @@ export class Supervisor implements Disposable {
     signal: AbortSignal = new AbortController().signal,
   ): Promise<Result> {
     if (signal.aborted) throw stopped();
-    const connection = await stoppable(this.#connect(), signal);
-    return stoppable(
-      connection.request<Result>(method, params, signal),
-      signal,
-      this.#deps.patience ?? usualPatience,
-      () => {
-        this.#deps.log.warn("The engine did not stop; it is ended.");
-        this.#forget(connection);
-      },
-    );
+    this.#requests++;
+    try {
+      const connection = await stoppable(this.#connect(), signal);
+      return await stoppable(
+        connection.request<Result>(method, params, signal),
+        signal,
+        this.#deps.patience ?? usualPatience,
+        () => {
+          this.#deps.log.warn("The engine did not stop; it is ended.");
+          this.#forget(connection);
+        },
+      );
+    } finally {
+      this.#requests--;
+      // What was done, for an answer or for a plan, is done for nobody now.
+      if (this.#requests === 0) {
+        this.#progress = undefined;
+        if (this.#connection !== undefined) this.#setState({ state: "ready" });
+      }
+    }
   }
 
   /** Hears of models being fetched until disposed. */
@@ -118,10 +130,11 @@ export class Supervisor implements Disposable {
   async restart(): Promise<void> {
     clearTimeout(this.#timer);
     this.#crashes = 0;
+    this.#generation++;
     const connection = this.#connection;
     this.#connection = undefined;
     this.#starting = undefined;
-    connection?.dispose();
+    connection?.dispose(this.#goodbye());
     this.#setState({ state: "stopped" });
     await connection?.ended;
   }
@@ -151,6 +164,7 @@ export class Supervisor implements Disposable {
 
   async #start(): Promise<Connection> {
     const { log, client } = this.#deps;
+    const generation = this.#generation;
     const program = this.#deps.program();
     log.info(`Starting the engine: ${program.command} ${program.args.join(" ")}`);
     // Loaded now: the editor's start-up does not pay for it.
@@ -167,15 +181,19 @@ export class Supervisor implements Disposable {
       log: ({ level, message }) => log[level](message),
       printed: (line) => log.warn(line),
     });
-    if (this.#disposed) {
-      connection.dispose();
-      throw new EngineFailure("disposed", "Quire is shutting down.", "");
+    if (generation !== this.#generation) {
+      connection.dispose(this.#goodbye());
+      throw new EngineFailure("disposed", this.#goodbye(), "Ask again.");
     }
     this.#connection = connection;
     void connection.ended.then((how) => this.#ended(connection, how));
     log.info(`The engine is ready (process ${connection.pid}).`);
     this.#setState({ state: "ready" });
     return connection;
+  }
+
+  #goodbye(): string {
+    return this.#disposed ? "Quire is shutting down." : "The engine was restarted.";
   }
 
   /** Ends a process that hangs; that is no crash. The next request starts another. */

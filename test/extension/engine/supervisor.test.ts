@@ -5,6 +5,7 @@ import path from "node:path";
 import { type DoctorReport, methods } from "../../../engine/protocol.ts";
 import type { EngineFailure } from "../../../extension/engine/engine-failure.ts";
 import { Supervisor, type SupervisorDeps } from "../../../extension/engine/supervisor.ts";
+import { askSettings } from "../../../extension/settings/settings.ts";
 
 const root = path.join(import.meta.dirname, "..", "..", "..");
 const real = [path.join(root, "dist", "engine.cjs")];
@@ -128,9 +129,54 @@ describe("the engine's process", function () {
     await assert.rejects(supervisor.request(methods.doctor, {}), failure("engine-ended", /does not start/));
   });
 
-  it("of another version is refused with its own words", async () => {
+  it("of another version is refused with its own words, and no setting is blamed", async () => {
     const { supervisor } = watch(faulty("refuse"));
-    await assert.rejects(supervisor.request(methods.doctor, {}), failure("bad-option", /Another version/));
+    await assert.rejects(supervisor.request(methods.doctor, {}), failure("engine-version", /Another version/));
+  });
+
+  it("that is not there is named by the error, not by the line that Node ends it with", async () => {
+    const { supervisor } = watch([path.join(root, "dist", "nothing.cjs")]);
+    await assert.rejects(supervisor.request(methods.doctor, {}), failure("engine-ended", /Cannot find module/));
+  });
+
+  it('is ready again after a plan (it stayed "answering" for ever: only an answer\'s end was looked at)', async () => {
+    const { supervisor, states } = watch(real);
+    // It fails once its folder is looked for, after its first stage.
+    const workspace = {
+      folders: [{ name: "x", root: "/nowhere" }],
+      include: [],
+      exclude: [],
+      trusted: false,
+      unsaved: [],
+    };
+    const settings = askSettings(() => undefined).engine;
+    await assert.rejects(supervisor.request(methods.map, { id: "1", workspace, settings, mayFetch: false }));
+    assert.ok(states.includes("answering"));
+    assert.equal(supervisor.state.state, "ready");
+    assert.equal(supervisor.progress, undefined);
+  });
+
+  it("that is restarted while it starts does not stay beside the next one", async () => {
+    const { supervisor, lines } = watch(real);
+    const early = assert.rejects(supervisor.request(methods.doctor, {}), failure("disposed", /restarted/));
+    await supervisor.restart();
+    await early;
+    assert.equal(supervisor.pid, undefined);
+    assert.equal(supervisor.state.state, "stopped");
+    assert.equal(lines.filter((line) => line.startsWith("The engine is ready")).length, 0);
+  });
+
+  it('that is restarted by its user ends nothing "unexpectedly"', async () => {
+    const { supervisor, crashes } = watch(faulty("deaf"), {
+      log: {
+        debug() {},
+        info() {},
+        error() {},
+        warn: (line) => void (line === "asked for doctor" && supervisor.restart()),
+      },
+    });
+    await assert.rejects(supervisor.request(methods.doctor, {}), failure("disposed", /restarted/));
+    assert.deepEqual(crashes, []);
   });
 
   it("that does not heed a stop is ended", async () => {

@@ -80,6 +80,7 @@ export async function readTokenizer(metadata: Metadata): Promise<GgufTokenizer> 
   if (types === undefined) throw refuse.invalid(key("token_type"), "it is missing");
   const merges = metadata.array(key("merges"), "string", z.array(z.string()));
   if (merges === undefined) throw refuse.invalid(key("merges"), "it is missing");
+  await setImmediate();
   if (types.length !== tokens.length) {
     throw refuse.invalid(key("token_type"), `${types.length} types for ${tokens.length} tokens`);
   }

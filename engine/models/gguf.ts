@@ -66,7 +66,7 @@ async function loadHeader(handle: FileHandle, fileBytes: number, refuse: Refusal
   for (let wanted = firstBytes; ; ) {
     const bytes = await readStart(handle, Math.min(wanted, fileBytes), refuse);
     try {
-      const scan = scanGguf(bytes, fileBytes, refuse);
+      const scan = await scanGguf(bytes, fileBytes, refuse);
       return [scan, bytes.subarray(0, scan.headerEnd)];
     } catch (error) {
       if (!(error instanceof NeedsMore)) throw error;

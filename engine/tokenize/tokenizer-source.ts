@@ -86,13 +86,14 @@ export function hashSource(source: TokenizerSource): string {
   return hash.digest("hex");
 }
 
-/** The tokenizer.json that the GGUF's metadata stands for: every control and user-defined token is an added one. */
-export function tokenizerJson(source: TokenizerSource, pre: PreTokenizer): object {
+/**
+ * The tokenizer.json that the GGUF's metadata stands for: every control and user-defined token is an added one. `filled` false:
+ * without vocabulary and merges, which are then put into what is made of it.
+ */
+export function tokenizerJson(source: TokenizerSource, pre: PreTokenizer, filled = true): object {
   // No prototype: "__proto__" may be a token.
   const vocab: Record<string, number> = Object.create(null);
-  source.tokens.forEach((token, id) => {
-    vocab[token] = id;
-  });
+  for (const [id, token] of filled ? source.tokens.entries() : []) vocab[token] = id;
   const added = source.tokens.flatMap((content, id) => {
     const type = source.tokenTypes[id];
     const special = type === tokenType.control || type === tokenType.unknown;
@@ -115,7 +116,7 @@ export function tokenizerJson(source: TokenizerSource, pre: PreTokenizer): objec
     model: {
       type: "BPE",
       vocab,
-      merges: source.merges,
+      merges: filled ? source.merges : [],
       unk_token: null,
       fuse_unk: false,
       byte_fallback: false,

@@ -27,7 +27,7 @@ const maxWordLength = 4_096;
 // Words in the table before it is emptied; some 30 MB. A repository of 10 MB has about 150 k different ones.
 const maxWords = 400_000;
 // Between two looks at the event loop; some 20 ms.
-const mergesAtOnce = 8_192;
+const entriesAtOnce = 8_192;
 // V8 keeps the whole text alive for a slice of 13 characters or more.
 const sharedFrom = 13;
 
@@ -74,14 +74,17 @@ export class Tokenizer {
     await setImmediate();
     const hash = hashSource(source);
     await setImmediate();
-    const json = tokenizerJson({ ...source, merges: [] }, pre);
-    await setImmediate();
-    const library = new Library(json, {});
-    const ranks = library.model !== null && "bpe_ranks" in library.model ? library.model.bpe_ranks : undefined;
-    // The library takes its merges only at once; its table of them is filled as it would fill it (a test compares).
-    if (!(ranks instanceof Map)) return new Tokenizer(source);
+    const library = new Library(tokenizerJson(source, pre, false), {});
+    const { model } = library;
+    const ranks = model !== null && "bpe_ranks" in model ? model.bpe_ranks : undefined;
+    // The library takes vocabulary and merges only at once; its tables are filled as it would fill them (a test compares).
+    if (model === null || !(ranks instanceof Map)) return new Tokenizer(source);
+    for (const [id, token] of source.tokens.entries()) {
+      if (id % entriesAtOnce === 0) await setImmediate();
+      model.tokens_to_ids.set(token, id);
+    }
     for (const [rank, merge] of source.merges.entries()) {
-      if (rank % mergesAtOnce === 0) await setImmediate();
+      if (rank % entriesAtOnce === 0) await setImmediate();
       ranks.set(JSON.stringify(merge.split(" ", 2)), rank);
     }
     return new Tokenizer(source, { pre, hash, library });

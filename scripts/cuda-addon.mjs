@@ -18,7 +18,7 @@ import { run, step } from "./steps.mjs";
 
 const tree = join(build, "cuda");
 
-export async function buildCuda(args) {
+export async function main(args) {
   const { values } = parseArgs({
     args,
     options: {
@@ -62,4 +62,3 @@ export async function buildCuda(args) {
   copyFileSync(join(tree, "Release", "quire-cuda.node"), join(dirname(addon), "quire-cuda.node"));
 }
 
-export const main = buildCuda;

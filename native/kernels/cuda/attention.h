@@ -70,10 +70,10 @@ struct SelectPages {
   int64_t stride = 0;
   const float2* partial = nullptr;
   int32_t partial_blocks = 0;
-  float* votes = nullptr;          // [lists, stride]: scratch
-  ChosenPage* chosen = nullptr;    // [lists, budget_pages], ascending by index
+  float* votes = nullptr;           // [lists, stride]: scratch
+  ChosenPage* chosen = nullptr;     // [lists, budget_pages], ascending by index
   int32_t* chosen_count = nullptr;  // [lists]: min(n, budget_pages)
-  int64_t* counters = nullptr;     // or null: [0] += n, per list
+  int64_t* counters = nullptr;      // or null: [0] += n, per list
 };
 void select_pages(const SelectPages& args, cudaStream_t stream);
 
@@ -86,14 +86,15 @@ struct AttendPages {
   DeviceKv kv;
   DeviceList list;
   const StepState* state = nullptr;
-  int32_t lists = 0;  // G, or H for lists per query head
+  int32_t lists = 0;                   // G, or H for lists per query head
   const ChosenPage* chosen = nullptr;  // [lists, budget_pages], of which min(n, budget_pages) are set
   int32_t budget_pages = 0;
-  float* page_mass = nullptr;   // or null: [n] += attention probability of each page, of all heads
-  int64_t* counters = nullptr;  // or null: [1] += pages attended to, per list
-  float* partial = nullptr;     // [lists, attend_parts, H/lists, D]
-  float2* state_of_part = nullptr;    // [lists, attend_parts, H/lists]
-  float* page_weight = nullptr;  // [lists, weight_stride, H/lists], only with page_mass: log2 of a page's sum of exponentials
+  float* page_mass = nullptr;       // or null: [n] += attention probability of each page, of all heads
+  int64_t* counters = nullptr;      // or null: [1] += pages attended to, per list
+  float* partial = nullptr;         // [lists, attend_parts, H/lists, D]
+  float2* state_of_part = nullptr;  // [lists, attend_parts, H/lists]
+  float* page_weight =
+      nullptr;  // [lists, weight_stride, H/lists], only with page_mass: log2 of a page's sum of exponentials
   int64_t weight_stride = 0;     // ≥ entries
   uint32_t* arrivals = nullptr;  // [lists], zero at first; the kernel leaves it zero
 };
@@ -126,9 +127,9 @@ void attention_step_part(const AttentionStep& args, int part, cudaStream_t strea
 struct PrefillAttention {
   const float* q = nullptr;  // token t at q + t·stride, [H, D]
   int64_t stride = 0;
-  float* out = nullptr;       // [T, H, D] or null
-  __half* out_half = nullptr; // [T, H, D] or null
-  int64_t tokens = 0;         // T
+  float* out = nullptr;        // [T, H, D] or null
+  __half* out_half = nullptr;  // [T, H, D] or null
+  int64_t tokens = 0;          // T
   int32_t heads = 0;
   float scale = 0;
   DeviceKv kv;

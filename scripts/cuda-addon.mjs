@@ -61,4 +61,3 @@ export async function main(args) {
   mkdirSync(dirname(addon), { recursive: true });
   copyFileSync(join(tree, "Release", "quire-cuda.node"), join(dirname(addon), "quire-cuda.node"));
 }
-

@@ -49,6 +49,7 @@ describe("access to the panel", function () {
       const { editor, workbench, workspace } = stage();
       editor.setSettings({ "workbench.colorTheme": theme });
       await workbench.open(editor.address(workspace));
+      await workbench.run("Quire: Focus on Ask View");
       const panel = await stage().panel();
       await panel.frame.locator(`body.${bodyClass}`).waitFor();
       await panel.lastTurn.locator(".turn-buttons").waitFor();

@@ -1,6 +1,7 @@
 // tests.mjs — sets up, runs every test and every check, and closes with one line of counts.
 //
 //   --models        the tests with the 491 MB model instead (test/models)
+//   --e2e           the tests in a real editor instead (test/e2e)
 //   --totals FILE   the counts as JSON to FILE instead of the closing line (.ci/run adds two runs up)
 // A check that fails counts as a failure; the exit status is 0 only when nothing failed and something ran.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -73,10 +74,17 @@ async function modelTests() {
   return { fetch, mocha: await runMocha(files) };
 }
 
-async function allTests() {
+/** The tests in a real editor: minutes, and a browser. */
+async function editorTests() {
   const fetch = await fetchModel(smallModel);
   await prepareEndToEnd();
-  const mocha = await runMocha(testFiles().filter((path) => !path.startsWith("test/models/")));
+  return { fetch, mocha: await runMocha(testFiles().filter((path) => path.startsWith("test/e2e/"))) };
+}
+
+async function allTests() {
+  const fetch = await fetchModel(smallModel);
+  const apart = ["test/models/", "test/e2e/"];
+  const mocha = await runMocha(testFiles().filter((path) => !apart.some((folder) => path.startsWith(folder))));
   const ctest = await runNativeTests(await checkPrerequisites());
   const failed = await runChecks({ skipTested: true });
   return { fetch, mocha, ctest, check: { ...none, failed: failed.length } };
@@ -86,11 +94,12 @@ export async function main(args) {
   const at = args.indexOf("--totals");
   const totalsFile = at < 0 ? undefined : args[at + 1];
   const rest = at < 0 ? args : args.toSpliced(at, 2);
-  if (rest.some((arg) => arg !== "--models") || (at >= 0 && totalsFile === undefined)) {
-    throw new Stop("usage: npm test [-- --totals FILE]; npm run test:models [-- --totals FILE]");
+  const kinds = { "--models": modelTests, "--e2e": editorTests };
+  if (rest.length > 1 || rest.some((arg) => !(arg in kinds)) || (at >= 0 && totalsFile === undefined)) {
+    throw new Stop("usage: npm test | npm run test:models | npm run test:e2e, each with [-- --totals FILE]");
   }
   await makeReady();
-  const parts = rest.length > 0 ? await modelTests() : await allTests();
+  const parts = await (kinds[rest[0]] ?? allTests)();
   const total = Object.values(parts).reduce(add);
   const summary = Object.entries(parts).map(([name, counts]) => `  ${name.padEnd(6)} ${closingLine(counts)}`);
   process.stdout.write(`\nSummary\n${summary.join("\n")}\n`);

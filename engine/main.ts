@@ -50,7 +50,9 @@ function answer<Params, Result>(
     new RequestType<unknown, unknown, Failure>(method),
     async (raw: unknown, token: CancellationToken) => {
       const controller = new AbortController();
-      token.onCancellationRequested(() => controller.abort());
+      // A request that was cancelled before it was dispatched comes with a token that never fires.
+      if (token.isCancellationRequested) controller.abort();
+      else token.onCancellationRequested(() => controller.abort());
       try {
         const parsed = schema.safeParse(raw);
         if (!parsed.success) throw new QuireError("bad-option", z.prettifyError(parsed.error), { where: method });

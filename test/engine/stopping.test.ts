@@ -58,6 +58,16 @@ describe("stopping an ask", function () {
     assert.ok(!engine.stages("next").includes("waiting"));
   }
 
+  it("right behind the question, before it is dispatched (it was lost: such a token of vscode-jsonrpc never fires)", async () => {
+    engine = await EngineProcess.start(place.home, off);
+    for (let round = 0; round < 20; round++) {
+      const asking = engine.ask(askOf(small, "What?", { id: String(round) }));
+      asking.stop();
+      assert.equal((await failureOf(asking)).code, "cancelled");
+    }
+    await isFree();
+  });
+
   it("while git is slow", async () => {
     const tools = path.join(place.folder, "slow");
     mkdirSync(tools, { recursive: true });

@@ -15,9 +15,10 @@ export interface Segment {
 
 const segmentLength = 65_536;
 
-const code: { folder: string; endings: string[] }[] = [
+/** `as`: the name in the golden file, where the package is kept at the version that file was made with, under another name. */
+const code: { folder: string; as?: string; endings: string[] }[] = [
   { folder: "@types/node", endings: [".d.ts"] },
-  { folder: "@types/vscode", endings: [".d.ts"] },
+  { folder: "vscode-types-1.140", as: "@types/vscode", endings: [".d.ts"] },
   { folder: "@huggingface/tokenizers/dist", endings: [".mjs"] },
   { folder: "@huggingface/jinja/dist", endings: [".js"] },
   { folder: "node-addon-api", endings: [".h", ".js", ".gyp", ".gypi"] },
@@ -165,9 +166,9 @@ function generated(): Segment[] {
 export function corpus(checkout: string): Segment[] {
   const modules = join(checkout, "node_modules");
   const segments: Segment[] = [];
-  for (const { folder, endings } of code) {
+  for (const { folder, as = folder, endings } of code) {
     const text = filesOf(join(modules, folder), endings).map((path) => readFileSync(path, "utf8")).join("");
-    segments.push(...cut(folder, text));
+    segments.push(...cut(as, text));
   }
   for (const name of prose) segments.push(...cut(`${name}/*.md`, filesOf(join(modules, name), [".md"]).map((path) => readFileSync(path, "utf8")).join("")));
   segments.push(...generated());

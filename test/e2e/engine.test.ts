@@ -47,13 +47,12 @@ describe("settings and the engine's process", function () {
     assert.ok(engine > 0 && others.length === 0, "one engine runs");
     process.kill(engine, "SIGKILL");
     const message = workbench.notifications.filter({ hasText: /starts again by itself/ });
-    await message.first().waitFor();
-    assert.equal(await message.count(), 1);
+    await until("one message", async () => (await message.count()) === 1);
     const panel = await stage().panel();
     await panel.ask("What does formatBar do?");
     await panel.ended();
     assert.notEqual(await panel.answer(), "");
-    assert.equal(await message.count(), 1);
+    assert.ok((await message.count()) <= 1, "it is not said again");
     assert.notDeepEqual(editor.engines(), [engine]);
   });
 

@@ -32,8 +32,8 @@ constexpr int kMostWarps = 8;
 
 template <int D>
 struct Page {
-  static constexpr int kSteps = D / 32;            // of keys: 32 channels, 8 for each of a quad's lanes
-  static constexpr int kChunks = D / 64;           // of values: 64 channels, 8 for each r
+  static constexpr int kSteps = D / 32;   // of keys: 32 channels, 8 for each of a quad's lanes
+  static constexpr int kChunks = D / 64;  // of values: 64 channels, 8 for each r
   static constexpr int kRowBytes = 2 * D;
   static constexpr int kKeyBytes = kPageTokens * kRowBytes;
   static constexpr int kBytes = 2 * kKeyBytes;
@@ -100,8 +100,8 @@ __device__ inline float sum_of_quad_rows(float x) {
 }
 
 template <int D, bool kMass>
-__device__ void attend_page(const unsigned char* from, int32_t count, const Query<D>& query, Running<D>& run, int r, int c,
-                            int heads, float* page_weight) {
+__device__ void attend_page(const unsigned char* from, int32_t count, const Query<D>& query, Running<D>& run, int r,
+                            int c, int heads, float* page_weight) {
   // scores of tokens r (0, 1) and r + 8 (2, 3), heads 2c and 2c + 1
   float high[4] = {}, low[4] = {};
 #pragma unroll
@@ -116,7 +116,8 @@ __device__ void attend_page(const unsigned char* from, int32_t count, const Quer
   }
   float score[4];
 #pragma unroll
-  for (int j = 0; j < 4; ++j) score[j] = r + (j >= 2 ? 8 : 0) < count ? (isinf(high[j]) ? high[j] : high[j] + low[j]) : minus_infinity();
+  for (int j = 0; j < 4; ++j)
+    score[j] = r + (j >= 2 ? 8 : 0) < count ? (isinf(high[j]) ? high[j] : high[j] + low[j]) : minus_infinity();
 
   float kept[2], base[2];
 #pragma unroll
@@ -156,7 +157,7 @@ __device__ void attend_page(const unsigned char* from, int32_t count, const Quer
     }
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      float(&out)[4] = run.out[w][j];
+      float (&out)[4] = run.out[w][j];
       out[0] *= kept[0];
       out[1] *= kept[1];
       out[2] *= kept[0];
@@ -188,7 +189,9 @@ struct Merge {
   bool last;
 };
 
-__device__ inline float rescale(float of_part, float of_all) { return of_part == minus_infinity() ? 0.0f : exp2_fast(of_part - of_all); }
+__device__ inline float rescale(float of_part, float of_all) {
+  return of_part == minus_infinity() ? 0.0f : exp2_fast(of_part - of_all);
+}
 
 template <int D, bool kMass>
 __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages args) {
@@ -216,7 +219,8 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages a
 
   unsigned char* const fifo = shared + warp * kStages * Page<D>::kBytes;
   const __half* const pages = args.kv.pages + g * args.kv.slots * 2 * kPageTokens * D;
-  const ChosenPage* const chosen = args.chosen != nullptr ? args.chosen + static_cast<int64_t>(list) * args.budget_pages : nullptr;
+  const ChosenPage* const chosen =
+      args.chosen != nullptr ? args.chosen + static_cast<int64_t>(list) * args.budget_pages : nullptr;
   // Slots and counts of the warp's next 32 entries, one a lane.
   int32_t slots = 0, counts = 0;
   const auto look_up = [&](int32_t k) {  // k: the warp's k-th entry, a multiple of 32
@@ -241,7 +245,8 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages a
     if (s < mine) fetch_page<D>(fifo + s * Page<D>::kBytes, pages + slot * 2 * kPageTokens * D, lane);
     close_copies();
   }
-  const Query<D> query = load_query<D>(args.q + (static_cast<int64_t>(list) * heads + r) * D, r < heads, args.scale * kLog2E);
+  const Query<D> query =
+      load_query<D>(args.q + (static_cast<int64_t>(list) * heads + r) * D, r < heads, args.scale * kLog2E);
   Running<D> run;
   for (int32_t k = 0; k < mine; k += kStages) {
 #pragma unroll
@@ -275,7 +280,8 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages a
     for (int w = 0; w < Page<D>::kChunks; ++w)
 #pragma unroll
       for (int x = 0; x < 4; ++x)
-        *reinterpret_cast<float2*>(&merge.out[warp][2 * c + j][64 * w + 8 * r + 2 * x]) = {run.out[w][x][j], run.out[w][x][j + 2]};
+        *reinterpret_cast<float2*>(&merge.out[warp][2 * c + j][64 * w + 8 * r + 2 * x]) = {run.out[w][x][j],
+                                                                                           run.out[w][x][j + 2]};
   }
   __syncthreads();
   const int active = min(warps, end - begin);
@@ -325,7 +331,8 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages a
   __syncthreads();
   for (int x = thread; x < heads * D / 4; x += static_cast<int>(blockDim.x)) {
     const int h = 4 * x / D;
-    const auto* const column = reinterpret_cast<const float4*>(args.partial + static_cast<int64_t>(list) * gridDim.x * heads * D) + x;
+    const auto* const column =
+        reinterpret_cast<const float4*>(args.partial + static_cast<int64_t>(list) * gridDim.x * heads * D) + x;
     float4 sum = {0, 0, 0, 0};
 #pragma unroll 16
     for (int p = 0; p < parts.used; ++p) {
@@ -338,8 +345,8 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages a
     }
     const float total = merge.all[h].y;
     const float inverse = total == 0 ? 0.0f : 1.0f / total;
-    reinterpret_cast<float4*>(args.out + static_cast<int64_t>(list) * heads * D)[x] = {sum.x * inverse, sum.y * inverse,
-                                                                                       sum.z * inverse, sum.w * inverse};
+    reinterpret_cast<float4*>(args.out + static_cast<int64_t>(list) * heads * D)[x] = {
+        sum.x * inverse, sum.y * inverse, sum.z * inverse, sum.w * inverse};
   }
   if (thread == 0) {
     args.arrivals[list] = 0;
@@ -351,7 +358,8 @@ __global__ void __launch_bounds__(kMostWarps* kWarp) attend_kernel(AttendPages a
       float mass = 0;
       for (int h = 0; h < heads; ++h)
         if (merge.all[h].y > 0)
-          mass += exp2_fast(__ldcg(&args.page_weight[(list * args.weight_stride + i) * heads + h]) - merge.all[h].x) / merge.all[h].y;
+          mass += exp2_fast(__ldcg(&args.page_weight[(list * args.weight_stride + i) * heads + h]) - merge.all[h].x) /
+                  merge.all[h].y;
       atomicAdd(&args.page_mass[chosen != nullptr ? chosen[i].index : i], mass);
     }
   }
@@ -370,7 +378,9 @@ void launch_attend(const AttendPages& args, cudaStream_t stream) {
 
 }  // namespace
 
-int32_t attend_parts(int32_t lists) { return std::max(1, std::min(kMostParts, device_limits().multiprocessors / lists)); }
+int32_t attend_parts(int32_t lists) {
+  return std::max(1, std::min(kMostParts, device_limits().multiprocessors / lists));
+}
 
 void attend_pages(const AttendPages& args, cudaStream_t stream) {
   check_kv(args.kv, "attend");

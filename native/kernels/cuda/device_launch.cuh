@@ -46,8 +46,9 @@ template <typename Args>
 void launch(void (*kernel)(Args), dim3 grid, int threads, size_t shared, int cluster, const DeviceLimits& limits,
             const Args& args, cudaStream_t stream, const char* where) {
   // All kernels ask for the same division of the first cache: two that differ cannot lie on a multiprocessor together.
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared), where);
-  if (shared > 32 * 1024)  // 48 KiB less what a kernel declares itself
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared),
+        where);
+  if (shared > 0)  // past 48 KiB, with what a kernel declares itself, only if it is allowed to
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)), where);
   cudaLaunchConfig_t config = {};
   config.gridDim = grid;

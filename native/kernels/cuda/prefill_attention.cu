@@ -41,7 +41,8 @@ struct Block {
 
 __device__ inline void copy16_or_zero(void* shared, const void* global, bool present) {
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global), "r"(present ? 16 : 0) : "memory");
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global), "r"(present ? 16 : 0)
+               : "memory");
 }
 
 // Four 8×8 matrices whose rows' addresses the lanes give, eight each.
@@ -61,7 +62,8 @@ __device__ inline void load_matrices(uint32_t (&out)[4], const void* row) {
 }
 
 template <int D>
-__device__ void fetch_keys(unsigned char* to, const PrefillAttention& args, const __half* pages, int32_t first, int32_t last) {
+__device__ void fetch_keys(unsigned char* to, const PrefillAttention& args, const __half* pages, int32_t first,
+                           int32_t last) {
 #pragma unroll
   for (int x = static_cast<int>(threadIdx.x); x < kKeys * Block<D>::kChunks; x += kWarps * kWarp) {
     const int row = x / Block<D>::kChunks;
@@ -69,7 +71,8 @@ __device__ void fetch_keys(unsigned char* to, const PrefillAttention& args, cons
     const int32_t i = min(first + row / kPageTokens, last);
     const int token = row % kPageTokens;
     const bool present = first + row / kPageTokens <= last && token < args.list.count[i];
-    const __half* const key = pages + static_cast<int64_t>(args.list.slot[i]) * 2 * kPageTokens * D + token * D + 8 * chunk;
+    const __half* const key =
+        pages + static_cast<int64_t>(args.list.slot[i]) * 2 * kPageTokens * D + token * D + 8 * chunk;
     copy16_or_zero(to + Block<D>::place(row, chunk), key, present);
     copy16_or_zero(to + Block<D>::kHalfBytes + Block<D>::place(row, chunk), key + kPageTokens * D, present);
   }
@@ -198,7 +201,8 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) prefill_kernel(PrefillAttent
 #pragma unroll
     for (int k = 0; k < kKeys / 16; ++k) {
       const uint32_t p0 = pack(score[2 * k][0], score[2 * k][1]), p1 = pack(score[2 * k][2], score[2 * k][3]);
-      const uint32_t p2 = pack(score[2 * k + 1][0], score[2 * k + 1][1]), p3 = pack(score[2 * k + 1][2], score[2 * k + 1][3]);
+      const uint32_t p2 = pack(score[2 * k + 1][0], score[2 * k + 1][1]),
+                     p3 = pack(score[2 * k + 1][2], score[2 * k + 1][3]);
 #pragma unroll
       for (int d = 0; d < D / 16; ++d) {
         uint32_t m[4];

@@ -30,12 +30,13 @@ namespace quire::cuda {
 namespace {
 
 constexpr int kTilePages = 16;  // the rows of a tensor-core tile
-constexpr int kStages = 3;      // tiles on their way per warp: with 8 warps a multiprocessor twice latency × bandwidth of an H100
-constexpr int kMostWarps = 4;   // of a block; two blocks a multiprocessor
+constexpr int kStages =
+    3;  // tiles on their way per warp: with 8 warps a multiprocessor twice latency × bandwidth of an H100
+constexpr int kMostWarps = 4;  // of a block; two blocks a multiprocessor
 
 template <int D>
 struct Tile {
-  static constexpr int kSteps = 2 * D / 32;              // steps of 32 channels, 8 for each of a quad's lanes
+  static constexpr int kSteps = 2 * D / 32;  // steps of 32 channels, 8 for each of a quad's lanes
   static constexpr int kRowBytes = 4 * D;
   static constexpr int kBytes = kTilePages * kRowBytes;
   static constexpr int kChunks = kRowBytes / 16;  // of a row

@@ -30,13 +30,13 @@ namespace cg = cooperative_groups;
 
 constexpr int kThreads = 1024;
 constexpr int kWarps = kThreads / kWarp;
-constexpr int kBins = 2112;          // 2^11, and 64 more: softmax votes up to 32 in steps of 2^19 float patterns
-constexpr int kBinsPerThread = 3;    // 3 · 1024 ≥ kBins
-constexpr int kFew = 256;            // keys ranked by comparing all with all
-constexpr int kRows = 8;             // runs of 1024 pages that are written at once
-constexpr int kHeld = 16384;         // votes that a block keeps in shared memory
-constexpr int kAlone = 16384;        // pages that one block does without others: a cluster's barriers cost more
-constexpr int kMostBlocks = 8;       // the largest cluster that every device with clusters runs
+constexpr int kBins = 2112;        // 2^11, and 64 more: softmax votes up to 32 in steps of 2^19 float patterns
+constexpr int kBinsPerThread = 3;  // 3 · 1024 ≥ kBins
+constexpr int kFew = 256;          // keys ranked by comparing all with all
+constexpr int kRows = 8;           // runs of 1024 pages that are written at once
+constexpr int kHeld = 16384;       // votes that a block keeps in shared memory
+constexpr int kAlone = 16384;      // pages that one block does without others: a cluster's barriers cost more
+constexpr int kMostBlocks = 8;     // the largest cluster that every device with clusters runs
 
 struct Shared {
   uint32_t histogram[kBins];  // of this block's pages, then of all
@@ -224,8 +224,8 @@ __device__ unsigned long long kth_largest(Shared& s, const Votes& votes, uint32_
 __device__ ChosenPage entry(const DeviceList& list, int32_t i) { return {i, list.slot[i], list.count[i], 0}; }
 
 // Two rows of pages and all heads at a time: 16 scores a thread on their way at once.
-__device__ inline void cast_votes(const SelectPages& args, const Shared& s, const Votes& votes, const float* scores, int heads,
-                                  float scale) {
+__device__ inline void cast_votes(const SelectPages& args, const Shared& s, const Votes& votes, const float* scores,
+                                  int heads, float scale) {
   const bool softmax = args.selection.vote == Vote::kSoftmax;
 #pragma unroll 1
   for (int32_t first = votes.begin + static_cast<int32_t>(threadIdx.x); first < votes.end; first += 2 * kThreads) {
@@ -321,7 +321,8 @@ __global__ void __launch_bounds__(kThreads) select_kernel(SelectPages args) {
   cast_votes(args, s, votes, scores, heads, scale);
   __syncthreads();
   if (softmax)
-    votes.each([&](int32_t i, float vote) { atomicAdd(&s.histogram[(key_of(vote, i) - 0x8000000000000000ull) >> 51], 1u); });
+    votes.each(
+        [&](int32_t i, float vote) { atomicAdd(&s.histogram[(key_of(vote, i) - 0x8000000000000000ull) >> 51], 1u); });
   __syncthreads();
 
   const int32_t wanted = budget - args.selection.sink_pages - args.selection.recent_pages;
@@ -361,8 +362,8 @@ void select_pages(const SelectPages& args, cudaStream_t stream) {
   const int64_t share_pages = (args.max_pages + blocks - 1) / blocks;
   const size_t shared = static_cast<size_t>(share_pages <= kHeld ? share_pages : 0) * sizeof(float);
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(lists));
-  launch<SelectPages>(blocks > 1 ? select_kernel<true> : select_kernel<false>, grid, kThreads, shared, blocks, limits, args,
-                      stream, "select");
+  launch<SelectPages>(blocks > 1 ? select_kernel<true> : select_kernel<false>, grid, kThreads, shared, blocks, limits,
+                      args, stream, "select");
 }
 
 }  // namespace quire::cuda

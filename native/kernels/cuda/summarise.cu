@@ -24,7 +24,8 @@ __global__ void summarise_pages(Args args) {
   wait_for_former();
   let_next_start();
   const int64_t i = blockIdx.x;
-  summarise_channel(args.kv, args.summary, blockIdx.y, args.slots[i], args.counts[i], static_cast<int32_t>(threadIdx.x));
+  summarise_channel(args.kv, args.summary, blockIdx.y, args.slots[i], args.counts[i],
+                    static_cast<int32_t>(threadIdx.x));
 }
 
 }  // namespace

@@ -40,6 +40,7 @@ const advice: Record<string, Advice> = {
   "disk-full": again("Free some space and ask again; what has arrived is kept."),
   busy: again("Wait for the running answer, or stop it."),
   disposed: again("Ask again; the engine starts anew."),
+  "device-fault": again("Ask again; the engine starts anew."),
   "memory-full": {
     nextStep: "Start a new thread, or raise quire.context.tokenBudget.",
     remedies: ["new thread", "open settings"],

@@ -30,7 +30,7 @@ const browsers = [
 ];
 
 /** All of it, or why a test cannot run. */
-function lookForNeeds(): Needs | string {
+export function lookForNeeds(): Needs | string {
   const { node, entry } = codeServer();
   if (!codeServerReady()) return "code-server is not installed";
   const browser = browsers.find((file) => file !== "" && existsSync(file));

@@ -1,7 +1,7 @@
 // main.ts — the extension's entry: wires the engine, the status item, commands and the talk together. Decides nothing.
 
 import * as vscode from "vscode";
-import { createEngine, editorFolders } from "./engine/editor-engine.ts";
+import { createEngine } from "./engine/editor-engine.ts";
 import { chooseModel } from "./models/choose-model.ts";
 import type { Services } from "./services.ts";
 import { registerPlan } from "./settings/show-plan.ts";
@@ -16,7 +16,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const services: Services = {
     engine,
     log,
-    hindrance: () => hindranceOf(editorFolders()),
+    // Asked with every state of the panel: what a folder is, not its settings.
+    hindrance: () => hindranceOf((vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri)),
     onDidChangeHindrance: (listener) => vscode.workspace.onDidChangeWorkspaceFolders(() => listener()),
   };
   const { registerCommand } = vscode.commands;

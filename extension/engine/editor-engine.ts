@@ -3,9 +3,10 @@
 import { randomUUID } from "node:crypto";
 import * as path from "node:path";
 import * as vscode from "vscode";
-import { type DoctorReport, type MapResult, type ModelRow, methods } from "../../engine/protocol.ts";
+import { type MapResult, type ModelRow, methods, type Workspace } from "../../engine/protocol.ts";
+import { sayWithLog } from "../editor-words.ts";
 import { size } from "../models/model-words.ts";
-import type { Log } from "../services.ts";
+import type { Services } from "../services.ts";
 import { type AskSettings, askSettings, folderGlobs } from "../settings/settings.ts";
 import { type EditorFolder, leftOutFolders, toWorkspace } from "../workspace/folders.ts";
 import { toEngineFailure } from "./engine-failure.ts";
@@ -15,7 +16,7 @@ import { Supervisor } from "./supervisor.ts";
 /** Settings that the process is started with. */
 const processSettings = ["quire.node.path", "quire.memory.maxGB"];
 
-export function editorFolders(): EditorFolder[] {
+function editorFolders(): EditorFolder[] {
   return (vscode.workspace.workspaceFolders ?? []).map(({ name, uri }) => {
     const configuration = vscode.workspace.getConfiguration("quire", uri);
     const { include, exclude } = folderGlobs((setting) => configuration.get(setting));
@@ -23,12 +24,12 @@ export function editorFolders(): EditorFolder[] {
   });
 }
 
-export function currentSettings(): AskSettings {
+function currentSettings(): AskSettings {
   const configuration = vscode.workspace.getConfiguration("quire");
   return askSettings((name) => configuration.get(name));
 }
 
-export function createEngine(context: vscode.ExtensionContext, log: Log & { show(): void }): EngineService {
+export function createEngine(context: vscode.ExtensionContext, log: Services["log"]): EngineService {
   const supervisor = new Supervisor({
     program: () => ({
       command: nodeProgram() ?? process.execPath,
@@ -39,20 +40,18 @@ export function createEngine(context: vscode.ExtensionContext, log: Log & { show
     log,
     crashed: (message) => {
       const said = `${message} It starts again by itself; ask again if a question was running.`;
-      void vscode.window.showWarningMessage(`Quire: ${said}`, "Show Log").then((chosen) => {
-        if (chosen !== undefined) log.show();
-      });
+      void sayWithLog(vscode.window.showWarningMessage, said, log);
     },
   });
 
-  const currentWorkspace = (): ReturnType<typeof toWorkspace> => {
+  const workspaceOf = (folders: readonly EditorFolder[]): Workspace => {
     const documents = vscode.workspace.textDocuments.map((document) => ({
       scheme: document.uri.scheme,
       path: document.uri.fsPath,
       dirty: document.isDirty && !document.isUntitled,
       text: () => document.getText(),
     }));
-    return toWorkspace(editorFolders(), documents, vscode.workspace.isTrusted);
+    return toWorkspace(folders, documents, vscode.workspace.isTrusted);
   };
 
   const watching = vscode.workspace.onDidChangeConfiguration((change) => {
@@ -70,13 +69,14 @@ export function createEngine(context: vscode.ExtensionContext, log: Log & { show
     ask: async (question, events, signal) => {
       const settings = currentSettings();
       for (const sentence of settings.refused) events.notice(sentence);
-      const leftOut = leftOutFolders(editorFolders());
+      const folders = editorFolders();
+      const leftOut = leftOutFolders(folders);
       if (leftOut !== undefined) events.notice(leftOut);
       if (!vscode.workspace.isTrusted)
         events.notice("This workspace is not trusted: its files are listed without git.");
       const params = {
         id: randomUUID(),
-        workspace: currentWorkspace(),
+        workspace: workspaceOf(folders),
         settings: settings.engine,
         question: question.question,
         ...(question.selection === undefined ? {} : { selection: question.selection }),
@@ -97,7 +97,12 @@ export function createEngine(context: vscode.ExtensionContext, log: Log & { show
     },
     map: (signal) => {
       const settings = currentSettings();
-      const params = { id: randomUUID(), workspace: currentWorkspace(), settings: settings.engine, mayFetch: false };
+      const params = {
+        id: randomUUID(),
+        workspace: workspaceOf(editorFolders()),
+        settings: settings.engine,
+        mayFetch: false,
+      };
       return supervisor.request<MapResult>(methods.map, params, signal);
     },
     listModels: () => supervisor.request<ModelRow[]>(methods.listModels, {}),
@@ -111,8 +116,6 @@ export function createEngine(context: vscode.ExtensionContext, log: Log & { show
         listening.dispose();
       }
     },
-    removeModel: async (name) => void (await supervisor.request<null>(methods.removeModel, { name })),
-    doctor: () => supervisor.request<DoctorReport>(methods.doctor, {}),
     restart: () => supervisor.restart(),
     dispose: () => {
       watching.dispose();

@@ -3,7 +3,7 @@
 // Whoever asks gives a question; workspace, unsaved editors and settings are read anew for each request. Every promise rejects
 // with an EngineFailure (code, message, nextStep), soon after its signal aborts too, even where the engine hangs.
 
-import type { AskResult, DoctorReport, FetchEvent, MapResult, ModelRow } from "../../engine/protocol.ts";
+import type { AskResult, FetchEvent, MapResult, ModelRow } from "../../engine/protocol.ts";
 import type { EngineState, PanelProgress } from "../../media/messages.ts";
 import type { AskEvents, Question } from "../talk/conversation.ts";
 
@@ -21,8 +21,6 @@ export interface EngineService extends Disposable {
   map(signal: AbortSignal): Promise<MapResult>;
   listModels(): Promise<ModelRow[]>;
   fetchModel(name: string, onProgress: (event: FetchEvent) => void, signal: AbortSignal): Promise<ModelRow>;
-  removeModel(name: string): Promise<void>;
-  doctor(): Promise<DoctorReport>;
   /** Ends the engine's process, if any; what is in work fails with "disposed". The next request starts a new one. */
   restart(): Promise<void>;
 }

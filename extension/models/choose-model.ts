@@ -1,6 +1,7 @@
 // choose-model.ts — `Quire: Choose Model`: what there is, with size and licence; what is not on disk is downloaded at once.
 
 import * as vscode from "vscode";
+import { sayWithLog, signalOf } from "../editor-words.ts";
 import { toEngineFailure } from "../engine/engine-failure.ts";
 import type { Services } from "../services.ts";
 import { type ModelChoice, modelChoices, size } from "./model-words.ts";
@@ -18,8 +19,7 @@ export async function chooseModel({ engine, log }: Services): Promise<void> {
     await configuration.update("model", picked.name, vscode.ConfigurationTarget.Global);
   } catch (error) {
     const { message, nextStep } = toEngineFailure(error);
-    const answer = await vscode.window.showErrorMessage(`Quire: ${message} ${nextStep}`, "Show Log");
-    if (answer !== undefined) log.show();
+    await sayWithLog(vscode.window.showErrorMessage, `${message} ${nextStep}`, log);
   }
 }
 
@@ -28,8 +28,6 @@ async function download(engine: Services["engine"], name: string, label: string)
   return vscode.window.withProgress(
     { location: vscode.ProgressLocation.Notification, title: `Quire: downloading ${label}`, cancellable: true },
     async (progress, token) => {
-      const controller = new AbortController();
-      token.onCancellationRequested(() => controller.abort());
       let shown = 0;
       try {
         await engine.fetchModel(
@@ -40,7 +38,7 @@ async function download(engine: Services["engine"], name: string, label: string)
             progress.report({ increment: percent - shown, message });
             shown = percent;
           },
-          controller.signal,
+          signalOf(token),
         );
         return true;
       } catch (error) {

@@ -11,7 +11,7 @@ const details: [Detail, string][] = [
 /** What a budget buys and costs, in a sentence. */
 export function planSentence(plan: MapResult): string {
   const full = plan.documents.filter(({ detail }) => detail === "full").length;
-  const files = full + plan.leftOut.length + plan.documents.length - full;
+  const files = plan.documents.length + plan.leftOut.length;
   return (
     `Quire would read ${number(plan.usedTokens)} tokens (budget: ${plan.budgetReason}): ` +
     `${number(full)} of ${number(files)} files in full, ${gigabytes(plan.memoryBytes)} of memory with ${plan.model}.`

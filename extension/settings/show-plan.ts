@@ -1,6 +1,7 @@
 // show-plan.ts — `Quire: Show What Would Be Read`, and the cost of a changed budget: the plan of the next question, before anything is read.
 
 import * as vscode from "vscode";
+import { sayWithLog, signalOf } from "../editor-words.ts";
 import { toEngineFailure } from "../engine/engine-failure.ts";
 import type { Services } from "../services.ts";
 import { planPage, planSentence } from "./plan-words.ts";
@@ -19,11 +20,7 @@ export function registerPlan(services: Services): vscode.Disposable {
     try {
       const plan = await vscode.window.withProgress(
         { location: vscode.ProgressLocation.Notification, title: "Quire: planning what to read", cancellable: true },
-        (_, token) => {
-          const controller = new AbortController();
-          token.onCancellationRequested(() => controller.abort());
-          return engine.map(controller.signal);
-        },
+        (_, token) => engine.map(signalOf(token)),
       );
       page = planPage(plan);
       changed.fire(uri);
@@ -31,8 +28,7 @@ export function registerPlan(services: Services): vscode.Disposable {
     } catch (error) {
       const { code, message, nextStep } = toEngineFailure(error);
       if (code === "cancelled") return;
-      const answer = await vscode.window.showErrorMessage(`Quire: ${message} ${nextStep}`, "Show Log");
-      if (answer !== undefined) log.show();
+      await sayWithLog(vscode.window.showErrorMessage, `${message} ${nextStep}`, log);
     }
   };
   /** Said only where the engine is there already: a setting alone does not start it. */

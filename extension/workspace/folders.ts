@@ -38,7 +38,7 @@ export function foldersOnDisk(folders: readonly EditorFolder[]): WorkspaceFolder
 }
 
 /** Why nothing can be asked in these folders, and what to do; undefined: one can. */
-export function hindranceOf(folders: readonly EditorFolder[]): string | undefined {
+export function hindranceOf(folders: readonly { scheme: string }[]): string | undefined {
   if (folders.length === 0) return "No folder is open. Open a folder (File: Open Folder…) to ask about it.";
   if (folders.every(({ scheme }) => scheme !== "file")) {
     return "This workspace is not on a disk that Quire can read. Clone or open it as a folder on disk to ask about it.";

@@ -18,7 +18,13 @@ const stages = ["collect", "plan", "outline", "render", "tokenize", "prefill", "
   (name) => `engine/${name}/`,
 );
 /** Files beside the stages that import no stage and that all of them may use. */
-const common = ["engine/errors.ts", "engine/here.ts", "engine/definition-line.ts", "engine/languages.ts"];
+const common = [
+  "engine/errors.ts",
+  "engine/here.ts",
+  "engine/definition-line.ts",
+  "engine/escape-pattern.ts",
+  "engine/languages.ts",
+];
 const surface = "native/index.d.ts";
 /** The joints: the files that may call several stages. */
 const joints = [
@@ -35,6 +41,7 @@ const rules: Rule[] = [
   { from: "engine/errors.ts", values: [] },
   { from: "engine/here.ts", values: [] },
   { from: "engine/definition-line.ts", values: [] },
+  { from: "engine/escape-pattern.ts", values: [] },
   { from: "engine/languages.ts", values: [] },
   { from: "engine/version.ts", values: ["package.json"] },
   // Files of engine/ without a rule of their own: beside the stages, and knowing none of them.

@@ -4,6 +4,7 @@
 // path. Built once per state of the memory. Pure: knows nothing that was not given to it, so it cannot lead outside.
 
 import { definitionOfLine } from "../definition-line.ts";
+import { escapePattern } from "../escape-pattern.ts";
 import type { OutlineLine, ReadDocument } from "./types.ts";
 
 export interface Spot {
@@ -86,7 +87,7 @@ export class CiteIndex {
     const within = ids.filter((id) => this.parents.get(id) === owner);
     if (within.length > 0) return this.spots(within);
     const inFile = this.spots(ids).filter(({ path }) =>
-      new RegExp(`(?:^|/)${escapeText(owner)}(?:\\.|/)`, "i").test(path),
+      new RegExp(`(?:^|/)${escapePattern(owner)}(?:\\.|/)`, "i").test(path),
     );
     if (inFile.length > 0) return inFile;
     return /^(?:self|this|cls|app|module|exports)$/.test(owner) || ids.length === 1 ? this.spots(ids) : [];
@@ -262,10 +263,6 @@ function squeeze(text: string): string {
 
 export function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
-}
-
-function escapeText(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {

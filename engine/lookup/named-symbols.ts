@@ -3,6 +3,7 @@
 // In: the question's terms and the matching lines of every file. A symbol that nothing has is searched for again on its own.
 
 import { definitionOfLine } from "../definition-line.ts";
+import { escapePattern } from "../escape-pattern.ts";
 import type { Term } from "./question.ts";
 import { isTestPath, matchTerm } from "./rank.ts";
 import type { Found, Hit } from "./search.ts";
@@ -25,15 +26,15 @@ export function certainSymbols(terms: readonly Term[]): Term[] {
  */
 export function definitionsOf(terms: readonly Term[], found: Found, tests: boolean): Definition[] {
   const definitions: Definition[] = [];
+  const files = [...found.hits].filter(([path]) => tests || !isTestPath(path)).sort(([a], [b]) => (a < b ? -1 : 1));
   for (const { said, forms } of certainSymbols(terms)) {
     const places: (Definition & { strong: boolean })[] = [];
-    for (const [path, hits] of [...found.hits].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      if (!tests && isTestPath(path)) continue;
+    for (const [path, hits] of files) {
       for (const { line, text } of hits) {
         const defined = definitionOfLine(text);
         if (defined === undefined || !forms.includes(defined.name.toLowerCase())) continue;
         // `exports.x = x` and `x = Kind.x` only hand on what is defined elsewhere.
-        if (new RegExp(`=\\s*(?:[\\w$]+\\.)*${escaped(defined.name)}\\s*[;,]?\\s*$`).test(text)) continue;
+        if (new RegExp(`=\\s*(?:[\\w$]+\\.)*${escapePattern(defined.name)}\\s*[;,]?\\s*$`).test(text)) continue;
         // A local variable defines nothing that one would ask for.
         if (defined.kind === "value" && (defined.name !== said || /^\s{5}|^\t\t/.test(text))) continue;
         const strong = defined.kind !== "value" && defined.kind !== "constant";
@@ -49,10 +50,6 @@ export function definitionsOf(terms: readonly Term[], found: Found, tests: boole
     if (definitions.length >= mostDefinitions) break;
   }
   return definitions.slice(0, mostDefinitions);
-}
-
-function escaped(name: string): string {
-  return name.replace(/[$]/g, "\\$");
 }
 
 /** Those that fit, if any do; else all. */

@@ -3,6 +3,7 @@
 // In: the best regions and the definitions known from outlines or found by a search. Out: places to add, best first. Pure.
 
 import { definitionOfLine } from "../definition-line.ts";
+import { escapePattern } from "../escape-pattern.ts";
 import type { Hit } from "./search.ts";
 import { isFaintWord, isStopWord, splitWords, stem } from "./words.ts";
 
@@ -109,9 +110,7 @@ function importsFile(imports: string, path: string): boolean {
   const name = /^(?:index|__init__|mod)$/.test(stemOf) ? folder : stemOf;
   return (
     name.length > 1 &&
-    new RegExp(`(?:^|[^\\p{L}\\p{N}_])${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?:[^\\p{L}\\p{N}_]|$)`, "u").test(
-      imports,
-    )
+    new RegExp(`(?:^|[^\\p{L}\\p{N}_])${escapePattern(name)}(?:[^\\p{L}\\p{N}_]|$)`, "u").test(imports)
   );
 }
 
@@ -163,9 +162,8 @@ export function calledLines(
  * @param texts lines that may hold the name
  */
 export function declaredTypes(name: string, texts: readonly string[]): string[] {
-  const escaped = name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const declared = new RegExp(
-    `(?:^|[\\s.(,])${escaped}\\??\\s*(?::|=(?!=))\\s*(?:new\\s+)?((?:[\\p{L}_$][\\p{L}\\p{N}_$]*\\.)*\\p{Lu}[\\p{L}\\p{N}_]*)`,
+    `(?:^|[\\s.(,])${escapePattern(name)}\\??\\s*(?::|=(?!=))\\s*(?:new\\s+)?((?:[\\p{L}_$][\\p{L}\\p{N}_$]*\\.)*\\p{Lu}[\\p{L}\\p{N}_]*)`,
     "u",
   );
   const found = texts.flatMap((text) => declared.exec(text.slice(0, 400))?.[1]?.split(".").at(-1) ?? []);

@@ -2,11 +2,12 @@
 //
 // In: the environment and a python3 with pip. Out: the full path of nvcc. The wheels are unpacked into the cache folder, one
 // folder for all of them (nvcc looks for its parts beside itself), never into the checkout or the user's Python.
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cacheFolder } from "./layout.mjs";
 import { compareVersions, onPath } from "./prerequisites.mjs";
 import { run, Stop, step } from "./steps.mjs";
+import { installWheels } from "./wheels.mjs";
 
 const oldestCuda = "12.8"; // the first with compute 12.0 and --compress-mode
 const version = "13.0.88";
@@ -39,27 +40,13 @@ async function installedNvcc(env) {
 export async function findNvcc(python, env = process.env) {
   const installed = await installedNvcc(env);
   if (installed !== undefined) return installed;
-  const tools = join(cacheFolder(), "tools");
-  const folder = join(tools, `cuda-${version}`);
+  const folder = join(cacheFolder(), "tools", `cuda-${version}`);
   const nvcc = join(folder, "nvidia", "cu13", "bin", "nvcc");
   if (existsSync(nvcc)) return nvcc;
   if (python === undefined)
     throw new Stop(`CUDA ${oldestCuda} or later is missing, and its wheels need python3 with pip`);
   return step(`installing CUDA's compiler ${version} from its wheels`, async () => {
-    mkdirSync(tools, { recursive: true });
-    const draft = mkdtempSync(join(tools, "draft-"));
-    try {
-      const quiet = ["--quiet", "--disable-pip-version-check", "--no-input"];
-      const options = [...quiet, "--no-deps", "--only-binary=:all:", "--target", draft];
-      await run(python, ["-m", "pip", "install", ...options, ...wheels]);
-      try {
-        renameSync(draft, folder);
-      } catch (error) {
-        if (!["ENOTEMPTY", "EEXIST"].includes(error.code)) throw error;
-      }
-    } finally {
-      rmSync(draft, { recursive: true, force: true });
-    }
+    await installWheels(python, wheels, folder);
     if (!existsSync(nvcc)) throw new Stop(`the wheels have no compiler at ${nvcc}`);
     return nvcc;
   });

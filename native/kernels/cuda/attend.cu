@@ -108,11 +108,7 @@ __device__ void attend_page(const unsigned char* from, int32_t count, const Quer
   for (int u = 0; u < Page<D>::kSteps; ++u) {
     const uint4 a = *reinterpret_cast<const uint4*>(from + Page<D>::key(r, 4 * u + c));
     const uint4 b = *reinterpret_cast<const uint4*>(from + Page<D>::key(r + 8, 4 * u + c));
-    const SplitPair(&w)[4] = query.pair[u];
-    multiply(high, a.x, b.x, a.y, b.y, w[0].high, w[1].high);
-    multiply(low, a.x, b.x, a.y, b.y, w[0].low, w[1].low);
-    multiply(high, a.z, b.z, a.w, b.w, w[2].high, w[3].high);
-    multiply(low, a.z, b.z, a.w, b.w, w[2].low, w[3].low);
+    multiply_split(high, low, a, b, query.pair[u]);
   }
   float score[4];
 #pragma unroll

@@ -47,6 +47,14 @@ __device__ inline SplitPair split(float x, float y) {
   return {*reinterpret_cast<const uint32_t*>(&high), pack(x - kept.x, y - kept.y)};
 }
 
+// Rows r (a) and r + 8 (b) of a tile, 8 values each, times the same values of a query in two halves.
+__device__ inline void multiply_split(float (&high)[4], float (&low)[4], uint4 a, uint4 b, const SplitPair (&w)[4]) {
+  multiply(high, a.x, b.x, a.y, b.y, w[0].high, w[1].high);
+  multiply(low, a.x, b.x, a.y, b.y, w[0].low, w[1].low);
+  multiply(high, a.z, b.z, a.w, b.w, w[2].high, w[3].high);
+  multiply(low, a.z, b.z, a.w, b.w, w[2].low, w[3].low);
+}
+
 // 16 bytes from device to shared memory, past the registers. Who copied it may read it after wait_copies, without a barrier.
 __device__ inline void copy16(void* shared, const void* global) {
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(shared));

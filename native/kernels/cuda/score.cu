@@ -137,11 +137,7 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, 2) score_kernel(ScorePages 
     for (int u = 0; u < Tile<D>::kSteps; ++u) {
       const uint4 a = *reinterpret_cast<const uint4*>(from + Tile<D>::place(r, 4 * u + c));
       const uint4 b = *reinterpret_cast<const uint4*>(from + Tile<D>::place(r + 8, 4 * u + c));
-      const SplitPair(&w)[4] = weights.pair[u];
-      multiply(high, a.x, b.x, a.y, b.y, w[0].high, w[1].high);
-      multiply(low, a.x, b.x, a.y, b.y, w[0].low, w[1].low);
-      multiply(high, a.z, b.z, a.w, b.w, w[2].high, w[3].high);
-      multiply(low, a.z, b.z, a.w, b.w, w[2].low, w[3].low);
+      multiply_split(high, low, a, b, weights.pair[u]);
     }
 #pragma unroll
     for (int j = 0; j < 4; ++j) {

@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { readGguf } from "../../engine/models/gguf.ts";
 import { native } from "../../engine/native.ts";
 import type { Selection } from "../../native/index.d.ts";
+import { dense } from "../engine/generate-options.ts";
 import { fetchedModel } from "../models/fetched-model.ts";
 import { ensurePeer, peerVersion } from "./peer/ensure-peer.ts";
 import { Peer } from "./peer/peer-client.ts";
@@ -35,16 +36,7 @@ const threads = Number(values.threads) || native().machine().cores;
 const steps = 32;
 const chunk = 512;
 const pageBudget = 1024;
-const selection: Selection = {
-  pageBudget,
-  vote: "softmax",
-  spreadFactor: 1,
-  sinkPages: 1,
-  recentPages: 4,
-  denseLayers: 0,
-  force: false,
-  observe: false,
-};
+const selection: Selection = { ...dense, pageBudget };
 
 interface Timings {
   prefill: number[];

@@ -6,7 +6,8 @@ import { MemoryStore } from "../../../engine/memories/store.ts";
 import { type GgufModel, readGguf } from "../../../engine/models/gguf.ts";
 import { native } from "../../../engine/native.ts";
 import { HeldMemory, type WantedDocument } from "../../../engine/prefill/held-memory.ts";
-import type { GenerateOptions, Model } from "../../../native/index.d.ts";
+import type { Model } from "../../../native/index.d.ts";
+import { dense, options } from "../generate-options.ts";
 import { randomFrom } from "../models/gguf-writer.ts";
 
 export const shape = { summary: "mean-spread", rope: { factor: 1, originalContext: 0 } } as const;
@@ -49,25 +50,10 @@ export function heldWith(model: Model, store: MemoryStore | undefined): HeldMemo
   return held;
 }
 
-const options: GenerateOptions = {
-  maxTokens: 24,
-  sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 0 },
-  selection: {
-    pageBudget: 256,
-    vote: "softmax",
-    spreadFactor: 1,
-    sinkPages: 1,
-    recentPages: 4,
-    denseLayers: 0,
-    force: false,
-    observe: false,
-  },
-  stopTokens: [],
-  pageMass: false,
-};
+const greedy = options({ maxTokens: 24, selection: { ...dense, pageBudget: 256 } });
 
 /** The tokens that follow a question, with page selection on. */
 export async function answerOf(held: HeldMemory): Promise<number[]> {
   await held.readTail(documentOf("question", 20, 99).tokens, false, never, quiet);
-  return [...(await held.generate(options, never, quiet)).tokens];
+  return [...(await held.generate(greedy, never, quiet)).tokens];
 }

@@ -8,7 +8,8 @@ import { QuireError } from "../../../engine/errors.ts";
 import { readGguf } from "../../../engine/models/gguf.ts";
 import { native } from "../../../engine/native.ts";
 import { HeldMemory, pagesFor, type ReadProgress, type WantedDocument } from "../../../engine/prefill/held-memory.ts";
-import type { GenerateOptions, Model } from "../../../native/index.d.ts";
+import type { Model } from "../../../native/index.d.ts";
+import { dense, options } from "../generate-options.ts";
 import { randomFrom, tinyModel, writeGguf } from "../models/gguf-writer.ts";
 
 const shape = { summary: "mean-spread", rope: { factor: 1, originalContext: 0 } } as const;
@@ -20,22 +21,7 @@ function document(name: string, tokens: number, seed = 1): WantedDocument {
   return { path: name, tokens: Int32Array.from({ length: tokens }, () => Math.floor(random() * 280)) };
 }
 
-const greedy: GenerateOptions = {
-  maxTokens: 12,
-  sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 0 },
-  selection: {
-    pageBudget: 256,
-    vote: "softmax",
-    spreadFactor: 1,
-    sinkPages: 1,
-    recentPages: 4,
-    denseLayers: 0,
-    force: false,
-    observe: false,
-  },
-  stopTokens: [],
-  pageMass: false,
-};
+const greedy = options({ maxTokens: 12, selection: { ...dense, pageBudget: 256 } });
 
 const hasCode = (code: string) => (error: unknown) => error instanceof QuireError && error.code === code;
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -23,6 +24,13 @@ constexpr TypeName kQuantTypes[] = {
     {TensorType::kQ8_0, "Q8_0"}, {TensorType::kQ4_K, "Q4_K"}, {TensorType::kQ5_K, "Q5_K"}, {TensorType::kQ6_K, "Q6_K"},
 };
 constexpr TypeName kFloatTypes[] = {{TensorType::kF32, "F32"}, {TensorType::kF16, "F16"}, {TensorType::kBF16, "BF16"}};
+
+/// Every type that a weight can have, the quantised ones first.
+inline std::vector<TypeName> all_types() {
+  std::vector<TypeName> types(std::begin(kQuantTypes), std::end(kQuantTypes));
+  types.insert(types.end(), std::begin(kFloatTypes), std::end(kFloatTypes));
+  return types;
+}
 
 inline float half_at(const uint8_t* p) { return half_to_float(static_cast<uint16_t>(p[0] | (p[1] << 8))); }
 

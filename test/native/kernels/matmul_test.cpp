@@ -19,12 +19,6 @@ using reference::SourceMatrix;
 
 constexpr float kUntouched = -12345.5f;
 
-std::vector<reference::TypeName> all_types() {
-  std::vector<reference::TypeName> types(std::begin(reference::kQuantTypes), std::end(reference::kQuantTypes));
-  types.insert(types.end(), std::begin(reference::kFloatTypes), std::end(reference::kFloatTypes));
-  return types;
-}
-
 // Activations in both forms. Codes are given directly, so that the extremes of the type are met.
 struct Activations {
   int64_t tokens;
@@ -122,7 +116,7 @@ void expect_near_reference(const Ops& ops, const SourceMatrix& source, const Pac
 TEST(Matmul, AgreesWithTheDoubleReferenceForEveryTypeAndShape) {
   ThreadPool pool(2);
   for (const Ops* ops : available_cpu_ops()) {
-    for (const auto& [type, name] : all_types()) {
+    for (const auto& [type, name] : reference::all_types()) {
       for (const int64_t rows : {1, 15, 16, 17, 33}) {
         for (const int64_t blocks : {1, 3}) {
           const int64_t columns = blocks * block_shape(type).columns;
@@ -144,7 +138,7 @@ TEST(Matmul, AgreesWithTheDoubleReferenceForEveryTypeAndShape) {
 TEST(Matmul, AgreesWithTheDoubleReferenceAtTheExtremes) {
   ThreadPool pool(2);
   for (const Ops* ops : available_cpu_ops()) {
-    for (const auto& [type, name] : all_types()) {
+    for (const auto& [type, name] : reference::all_types()) {
       for (const Fill fill : {Fill::kLargest, Fill::kZeroScales, Fill::kAllOnes}) {
         for (const int64_t tokens : {1, 5, 12}) {
           SCOPED_TRACE(std::string(ops->name) + " " + name + " fill " + std::to_string(static_cast<int>(fill)));
@@ -161,7 +155,7 @@ TEST(Matmul, AgreesWithTheDoubleReferenceAtTheExtremes) {
 TEST(Matmul, AgreesWithThePlainTwin) {
   ThreadPool pool(2);
   for (const Ops* ops : available_cpu_ops()) {
-    for (const auto& [type, name] : all_types()) {
+    for (const auto& [type, name] : reference::all_types()) {
       const SourceMatrix source = reference::make_matrix(type, 40, 1024, Fill::kRandom, 5);
       const PackedMatrix weight = pack_matrix(type, source.data(), 40, 1024, "w", pool);
       Activations x(13, 1024, false, 6);
@@ -183,7 +177,7 @@ TEST(Matmul, GivesEachTokenTheSameBitsForAnyTokenCountChunkAndThreads) {
   constexpr int64_t kRows = 50;
   constexpr int64_t kTokens = 33;
   for (const Ops* ops : available_cpu_ops()) {
-    for (const auto& [type, name] : all_types()) {
+    for (const auto& [type, name] : reference::all_types()) {
       ThreadPool one(1);
       const SourceMatrix source = reference::make_matrix(type, kRows, 512, Fill::kRandom, 8);
       const PackedMatrix weight = pack_matrix(type, source.data(), kRows, 512, "w", one);

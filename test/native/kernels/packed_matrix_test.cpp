@@ -13,12 +13,6 @@ namespace {
 
 using reference::Fill;
 
-std::vector<reference::TypeName> all_types() {
-  std::vector<reference::TypeName> types(std::begin(reference::kQuantTypes), std::end(reference::kQuantTypes));
-  types.insert(types.end(), std::begin(reference::kFloatTypes), std::end(reference::kFloatTypes));
-  return types;
-}
-
 void expect_same_values(const reference::SourceMatrix& source, const PackedMatrix& packed) {
   std::vector<float> row(static_cast<size_t>(source.columns));
   for (int64_t r = 0; r < source.rows; ++r) {
@@ -30,7 +24,7 @@ void expect_same_values(const reference::SourceMatrix& source, const PackedMatri
 
 TEST(PackedMatrix, UnpacksToTheValuesThatGgufDefines) {
   ThreadPool pool(2);
-  for (const auto& [type, name] : all_types()) {
+  for (const auto& [type, name] : reference::all_types()) {
     for (const int64_t rows : {1, 15, 16, 17, 33}) {
       for (const int64_t blocks : {1, 2, 5}) {
         SCOPED_TRACE(std::string(name) + " rows " + std::to_string(rows) + " blocks " + std::to_string(blocks));
@@ -44,7 +38,7 @@ TEST(PackedMatrix, UnpacksToTheValuesThatGgufDefines) {
 
 TEST(PackedMatrix, KeepsLargestCodesAndScales) {
   ThreadPool pool(1);
-  for (const auto& [type, name] : all_types()) {
+  for (const auto& [type, name] : reference::all_types()) {
     SCOPED_TRACE(name);
     const auto source = reference::make_matrix(type, 17, 2 * block_shape(type).columns, Fill::kLargest, 1);
     expect_same_values(source, pack_matrix(type, source.data(), 17, source.columns, "w", pool));
@@ -53,7 +47,7 @@ TEST(PackedMatrix, KeepsLargestCodesAndScales) {
 
 TEST(PackedMatrix, StaysWithinThreePercentOfTheFilesBytes) {
   ThreadPool pool(1);
-  for (const auto& [type, name] : all_types()) {
+  for (const auto& [type, name] : reference::all_types()) {
     const auto source = reference::make_matrix(type, 32, 512, Fill::kRandom, 1);
     const PackedMatrix packed = pack_matrix(type, source.data(), 32, 512, "w", pool);
     EXPECT_LE(static_cast<double>(packed.data.bytes()), 1.03 * static_cast<double>(source.bytes.size())) << name;
@@ -73,7 +67,7 @@ TEST(PackedMatrix, PadsTheLastGroupWithZeroWeights) {
 
 TEST(PackedMatrix, RefusesScalesThatAreNotFinite) {
   ThreadPool pool(2);
-  for (const auto& [type, name] : all_types()) {
+  for (const auto& [type, name] : reference::all_types()) {
     for (const uint16_t bad : {uint16_t{0x7c00}, uint16_t{0xfc00}, uint16_t{0x7e01}}) {
       auto source = reference::make_matrix(type, 33, 2 * block_shape(type).columns, Fill::kRandom, 1);
       const BlockShape shape = block_shape(type);

@@ -18,12 +18,6 @@ namespace {
 
 using reference::Fill;
 
-std::vector<reference::TypeName> all_types() {
-  std::vector<reference::TypeName> types(std::begin(reference::kQuantTypes), std::end(reference::kQuantTypes));
-  types.insert(types.end(), std::begin(reference::kFloatTypes), std::end(reference::kFloatTypes));
-  return types;
-}
-
 struct Rows {
   std::vector<float> floats;
   std::vector<int8_t> codes;
@@ -181,7 +175,7 @@ TEST_P(CudaMatmul, GemmEqualsTheMatrixAndDoesNotDependOnTheChunk) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, CudaMatmul, ::testing::ValuesIn(all_types()),
+INSTANTIATE_TEST_SUITE_P(Types, CudaMatmul, ::testing::ValuesIn(reference::all_types()),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

@@ -5,6 +5,7 @@
 import { execFile } from "node:child_process";
 import { cpus, freemem, totalmem } from "node:os";
 import { rgPath } from "@vscode/ripgrep";
+import { findGpu, type Gpu } from "./backends.ts";
 import { native } from "./native.ts";
 import { quireHome } from "./paths.ts";
 import type { DoctorReport, ModelRow } from "./protocol.ts";
@@ -14,7 +15,8 @@ const allBackends = ["avx512-vnni", "avx2", "plain"];
 
 export async function doctorReport(models: ModelRow[]): Promise<DoctorReport> {
   const missing: string[] = [];
-  const machine = machineFacts(missing);
+  const gpu = await findGpu();
+  const machine = machineFacts(gpu, missing);
   const tools = await Promise.all([
     tool("git", ["--version"], "lists a repository's files; without it ripgrep does"),
     tool(process.env.QUIRE_RIPGREP ?? rgPath, ["--version"], "finds what a question names; it comes with the packages"),
@@ -40,6 +42,7 @@ export async function doctorReport(models: ModelRow[]): Promise<DoctorReport> {
 }
 
 function machineFacts(
+  gpu: Gpu,
   missing: string[],
 ): Pick<DoctorReport, "cpu" | "cores" | "memoryBytes" | "availableBytes" | "backends"> {
   try {
@@ -47,11 +50,11 @@ function machineFacts(
     const best = cpuBackends[0];
     const backends = allBackends.map((name) => {
       const usable = cpuBackends.includes(name);
-      const reason =
-        name === best ? "used" : usable ? "works; a faster one is used" : "this processor does not have it";
+      const used = name === best && !gpu.usable;
+      const reason = used ? "used" : usable ? "works; a faster one is used" : "this processor does not have it";
       return { name: `cpu ${name}`, usable, reason };
     });
-    return { cpu: cpuName, cores, memoryBytes, availableBytes, backends };
+    return { cpu: cpuName, cores, memoryBytes, availableBytes, backends: [...backends, gpuRow(gpu)] };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     missing.push(`The engine's native part: ${reason}`);
@@ -63,6 +66,14 @@ function machineFacts(
       backends: allBackends.map((name) => ({ name: `cpu ${name}`, usable: false, reason })),
     };
   }
+}
+
+function gpuRow(gpu: Gpu): DoctorReport["backends"][number] {
+  if (!gpu.usable) return { name: "cuda", usable: false, reason: gpu.reason };
+  const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);
+  const { name, freeBytes, memoryBytes } = gpu;
+  const reason = `used; ${gigabytes(freeBytes)} of ${gigabytes(memoryBytes)} GB memory free`;
+  return { name: `cuda ${name}`, usable: true, reason };
 }
 
 function tool(program: string, args: string[], need: string): Promise<DoctorReport["tools"][number]> {

@@ -3,20 +3,27 @@
 // Keeps the model and the memory between questions and replaces them when settings ask for others. Says what it does through
 // events. A second question waits for the first; a cancelled one leaves the memory whole.
 
-import type { Machine } from "../native/index.d.ts";
+import { stat } from "node:fs/promises";
 import { abortable } from "./abortable.ts";
+import { type Backend, chooseBackend, processor, refusal, tooLittle } from "./backends.ts";
 import { type Budget, chooseBudget, contextFor } from "./budget.ts";
 import type { Collected } from "./collect/types.ts";
 import { doctorReport } from "./doctor.ts";
 import { QuireError } from "./errors.ts";
 import { memoryCap } from "./memories/settings.ts";
 import { MemoryStore } from "./memories/store.ts";
-import { catalog, findModel, type ModelEntry, memoryBytesPerToken } from "./models/catalog.ts";
+import {
+  catalog,
+  findModel,
+  type ModelEntry,
+  memoryBytesPerToken,
+  memoryNeed,
+  overheadBytes,
+} from "./models/catalog.ts";
 import { chooseModel, type ModelChoice, readingSeconds, speedOf } from "./models/choose.ts";
 import { type FetchProgress, fetchModel } from "./models/fetch.ts";
 import { fileHash } from "./models/files.ts";
 import { listModels, type ModelState, removeModel, verifyModel } from "./models/store.ts";
-import { type Native, native } from "./native.ts";
 import { modelFile, type OpenModel, openModel, trainedContext } from "./open-model.ts";
 import { ensureFolder, memoriesFolder, modelsFolder } from "./paths.ts";
 import { answerQuestion, type PipelineEvents } from "./pipeline.ts";
@@ -53,11 +60,13 @@ export interface EngineEvents extends PipelineEvents {
 /** Tokens planned when a model has to be chosen before it is open: what a 32k context takes beside question and answer. */
 const usualBudget = 26_000;
 const mapAnswerTokens = 512;
+/** A GPU that has no room for a memory of so many tokens is not worth its model. */
+const leastTokens = 4_096;
 
 export class Engine {
   readonly #events: EngineEvents;
   readonly #caches = new Map<string, PrepareCache>();
-  #model: { key: string; open: OpenModel } | undefined;
+  #model: { key: string; open: OpenModel; backend: Backend } | undefined;
   #opening: { key: string; opened: Promise<OpenModel> } | undefined;
   #memory: { key: string; held: HeldMemory } | undefined;
   #threads = new ThreadRecords();
@@ -90,7 +99,7 @@ export class Engine {
       });
       const posed = poseQuestion(params, prepared, budget, open);
       const { memory, contextTokens } = this.#memoryFor(params.settings, ready, params.maxTokens);
-      const store = await this.#storeFor(open, memory.shape, params.fresh, signal);
+      const store = await this.#storeFor(ready, memory.shape, params.fresh, signal);
       memory.store = store;
       const held = memory.commonPrefix(prepared.documents) === prepared.documents.length;
       if (!held && !(await store?.holds(prepared.documents))) {
@@ -172,7 +181,7 @@ export class Engine {
     signal: AbortSignal,
   ): Promise<Ready> {
     const { id, workspace, settings, mayFetch = true } = params;
-    const addon = native();
+    const wished = await chooseBackend(settings.backend ?? "auto");
     const cache = this.#cacheFor(workspace);
     this.#events.stage({ id, stage: "collecting" });
     const collected = await collectWorkspace(workspace, cache, signal);
@@ -181,35 +190,35 @@ export class Engine {
     }
     this.#events.log("info", `${collected.files.length} files collected, ${collected.leftOut.length} left out`);
     this.#events.stage({ id, stage: "opening model" });
-    const machine = addon.machine();
-    const speeds = await knownSpeeds(machine, settings.cpu, settings.threads);
-    const open = await this.#openModel(addon, machine, speeds, collected, settings, mayFetch, signal);
-    const budget = this.#budget(machine, speeds, open, collected, settings, maxTokens);
+    const { open, backend } = await this.#openModel(wished, collected, settings, mayFetch, signal);
+    const budget = this.#budget(backend, await speedsOn(backend, settings), open, collected, settings, maxTokens);
     this.#events.stage({ id, stage: "tokenizing" });
     const prepared = await prepare(collected, budget.tokens, open, cache, signal);
-    return { open, prepared, budget };
+    return { open, backend, prepared, budget };
   }
 
+  /** The model of these settings, opened where it runs: on `wished`, or on the processor where "auto" finds a GPU too small. */
   async #openModel(
-    addon: Native,
-    machine: Machine,
-    speeds: Speeds,
+    wished: Backend,
     collected: Collected,
     settings: EngineSettings,
     mayFetch: boolean,
     signal: AbortSignal,
-  ): Promise<OpenModel> {
-    const held = this.#model?.open.native.info.weightBytes ?? 0;
-    const wanted = settings.tokenBudget === "auto" ? usualBudget : settings.tokenBudget;
-    const choice = chooseModel({
-      requested: settings.model,
-      availableBytes: machine.availableBytes + held,
-      plannedTokens: Math.min(wanted, estimateWorkspace(collected)),
-      tokensPerSecond: speeds.tokensPerSecond,
-    });
+  ): Promise<{ open: OpenModel; backend: Backend }> {
+    let backend = wished;
+    let choice = await this.#chooseModel(backend, collected, settings);
+    const short = await this.#shortage(backend, choice);
+    if (short !== undefined) {
+      if (settings.backend === "cuda") throw refusal(short);
+      backend = processor(short);
+      choice = await this.#chooseModel(backend, collected, settings);
+    }
     const name = choice.kind === "file" ? choice.path : choice.entry.name;
-    const key = `${name} ${settings.threads} ${settings.cpu}`;
-    if (this.#model?.key === key) return this.#model.open;
+    const key = `${name} ${settings.threads} ${settings.cpu} ${backend.kind}`;
+    if (this.#model?.key === key) return this.#model;
+    if (backend.refused !== undefined) {
+      this.#sayOnce(`The GPU is not used, the processor answers: ${backend.refused}.`);
+    }
     if (settings.model === "auto") this.#sayOnce(choice.reason);
     const path = await modelFile({
       choice,
@@ -225,14 +234,46 @@ export class Engine {
         signal,
       );
     }
-    if (this.#model?.key === key) return this.#model.open;
-    this.#opening ??= { key, opened: this.#open(addon, key, path, choice, settings) };
-    return abortable(this.#opening.opened, signal);
+    if (this.#model?.key === key) return this.#model;
+    this.#opening ??= { key, opened: this.#open(backend, key, path, choice, settings) };
+    const open = await abortable(this.#opening.opened, signal);
+    return { open, backend };
+  }
+
+  async #chooseModel(backend: Backend, collected: Collected, settings: EngineSettings): Promise<ModelChoice> {
+    const wanted = settings.tokenBudget === "auto" ? usualBudget : settings.tokenBudget;
+    return chooseModel({
+      requested: settings.model,
+      availableBytes: backend.availableBytes() + this.#heldBytes(backend),
+      plannedTokens: Math.min(wanted, estimateWorkspace(collected)),
+      tokensPerSecond: (await speedsOn(backend, settings)).tokensPerSecond,
+    });
+  }
+
+  /** Bytes that would be free on this backend besides if its model were closed. */
+  #heldBytes(backend: Backend): number {
+    return this.#model?.backend.kind === backend.kind ? this.#model.open.native.info.weightBytes : 0;
+  }
+
+  /** Why a GPU cannot hold this model with a little memory; undefined: it can. */
+  async #shortage(backend: Backend, choice: ModelChoice): Promise<string | undefined> {
+    const { gpu } = backend;
+    const { entry, path } = choice.kind === "file" ? { path: choice.path } : { entry: choice.entry };
+    if (gpu === undefined || this.#model?.open.name === (entry?.name ?? path)) return undefined;
+    const bytes =
+      path === undefined
+        ? 0
+        : await stat(path).then(
+            (found) => found.size,
+            () => 0,
+          );
+    const need = entry === undefined ? bytes + overheadBytes : memoryNeed(entry, leastTokens);
+    return tooLittle(gpu, backend.availableBytes() + this.#heldBytes(backend), need);
   }
 
   /** Opens a model's file in place of the one that is open. */
   async #open(
-    addon: Native,
+    backend: Backend,
     key: string,
     path: string,
     choice: ModelChoice,
@@ -241,11 +282,11 @@ export class Engine {
     const beganMs = performance.now();
     this.#closeModel();
     try {
-      const open = await openModel(addon, path, { choice, threads: settings.threads, cpu: settings.cpu });
-      this.#model = { key, open };
-      const { backend, threads } = open.native.info;
+      const open = await openModel(backend.addon, path, { choice, threads: settings.threads, cpu: settings.cpu });
+      this.#model = { key, open, backend };
+      const { backend: name, threads } = open.native.info;
       const seconds = ((performance.now() - beganMs) / 1000).toFixed(1);
-      this.#events.log("info", `${open.name} opened in ${seconds} s: ${backend}, ${threads} threads`);
+      this.#events.log("info", `${open.name} opened in ${seconds} s: ${name}, ${threads} threads`);
       return open;
     } finally {
       this.#opening = undefined;
@@ -253,14 +294,14 @@ export class Engine {
   }
 
   #budget(
-    machine: Machine,
+    backend: Backend,
     speeds: Speeds,
     open: OpenModel,
     collected: Collected,
     settings: EngineSettings,
     maxTokens: number,
   ): Budget {
-    const { pageBytes } = open.native.info;
+    const { pageBytes, workBytes } = open.native.info;
     const heldBytes = (this.#memory?.held.tokens ?? 0) * (pageBytes / 16);
     const sized = { name: open.name, geometry: open.file.geometry };
     const speed = speedOf(sized, speeds.tokensPerSecond) ?? 1;
@@ -268,10 +309,10 @@ export class Engine {
       requested: settings.tokenBudget,
       context: trainedContext(open.file),
       maxTokens,
-      // The weights are in memory already; what is free now is for pages alone.
-      weightBytes: 0,
+      // The weights are in memory already; what is free now is for pages, and for what a GPU works in.
+      weightBytes: this.#memory === undefined ? workBytes : 0,
       bytesPerToken: memoryBytesPerToken(sized),
-      availableBytes: machine.availableBytes + heldBytes,
+      availableBytes: backend.availableBytes() + heldBytes,
       readingSeconds: (tokens) => readingSeconds(sized, tokens, speed),
       // Estimates are rough: a fifth more, so that a small repository is never cut by one.
       repositoryTokens: Math.ceil(estimateWorkspace(collected) * 1.2) + 1024,
@@ -280,7 +321,7 @@ export class Engine {
 
   /** The memory for these documents, and how many tokens it takes with thread and answer. */
   #memoryFor(settings: EngineSettings, ready: Ready, maxTokens: number): { memory: HeldMemory; contextTokens: number } {
-    const { open, prepared, budget } = ready;
+    const { open, backend, prepared, budget } = ready;
     const context = trainedContext(open.file);
     const shape: MemoryShape = {
       summary: settings.selection.summary,
@@ -298,26 +339,26 @@ export class Engine {
     this.#memory = undefined;
     // Room for files to grow, and for the rounding of each document to whole pages.
     const tailPages = pagesFor(budget.contextTokens - budget.tokens);
-    const held = new HeldMemory(native(), open.native, shape, Math.ceil(pages * 1.1) + tailPages + 64);
+    const held = new HeldMemory(backend.addon, open.native, shape, Math.ceil(pages * 1.1) + tailPages + 64);
     this.#memory = { key, held };
     return sized(held);
   }
 
   /** Where this memory is kept on disk, if it is. */
   async #storeFor(
-    open: OpenModel,
+    { open, backend }: Ready,
     shape: MemoryShape,
     fresh: boolean,
     signal: AbortSignal,
   ): Promise<MemoryStore | undefined> {
     const cap = memoryCap();
     if (cap === 0) return undefined;
-    const { backend, pageBytes } = open.native.info;
+    const { backend: name, pageBytes } = open.native.info;
     const modelHash = await fileHash(open.file.path, { folder: await ensureFolder(modelsFolder()), signal });
     const { summary, rope } = shape;
-    const abi = native().Memory.abi;
+    const { abi } = backend.addon.Memory;
     return new MemoryStore(
-      { abi, modelHash, geometry: open.file.geometry, rope, summary, backend },
+      { abi, modelHash, geometry: open.file.geometry, rope, summary, backend: name },
       { folder: memoriesFolder(), cap, pageBytes, fresh, say: (message) => this.#sayOnce(message) },
     );
   }
@@ -376,13 +417,12 @@ export class Engine {
   }
 
   async #autoEntry(): Promise<ModelEntry> {
-    const machine = native().machine();
-    const speeds = await knownSpeeds(machine, "auto", 0);
+    const backend = await chooseBackend("auto");
     const choice = chooseModel({
       requested: "auto",
-      availableBytes: machine.availableBytes,
+      availableBytes: backend.availableBytes(),
       plannedTokens: usualBudget,
-      tokensPerSecond: speeds.tokensPerSecond,
+      tokensPerSecond: (await speedsOn(backend, { cpu: "auto", threads: 0 })).tokensPerSecond,
     });
     this.#events.notice(choice.reason);
     return entryOf(choice);
@@ -405,8 +445,13 @@ export class Engine {
 
 interface Ready {
   open: OpenModel;
+  backend: Backend;
   prepared: Prepared;
   budget: Budget;
+}
+
+function speedsOn(backend: Backend, { cpu, threads }: Pick<EngineSettings, "cpu" | "threads">): Promise<Speeds> {
+  return knownSpeeds(backend.addon.machine(), cpu, threads, backend.gpu);
 }
 
 function entryOf(choice: ModelChoice): ModelEntry {

@@ -1,6 +1,8 @@
-// native.ts — finds and loads the addon; the only file that does. Its surface is native/index.d.ts.
+// native.ts — finds and loads the addons; the only file that does. The surface of both is native/index.d.ts.
 //
-// Looked for beside the bundle (a packaged build), then in the checkout's build folder. QUIRE_ADDON names another one.
+// quire.node runs everywhere; quire-cuda.node is the same with the CUDA backend in it, and which of them answers is for
+// backends.ts to say. Looked for beside the bundle (a packaged build), then in the checkout's build folder. QUIRE_ADDON and
+// QUIRE_CUDA_ADDON name others.
 
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -19,12 +21,19 @@ export function native(): Native {
   return loaded;
 }
 
+/** The file with the CUDA backend, or undefined where this installation has none. */
+export function cudaAddon(): string | undefined {
+  return candidatesFor("quire-cuda.node", process.env.QUIRE_CUDA_ADDON).find((file) => existsSync(file));
+}
+
+function candidatesFor(name: string, named: string | undefined): string[] {
+  return named
+    ? [path.resolve(named)]
+    : [name, `../build/Release/${name}`, `../build/addon/Release/${name}`].map((place) => path.resolve(here, place));
+}
+
 function load(): Native {
-  const candidates = process.env.QUIRE_ADDON
-    ? [process.env.QUIRE_ADDON]
-    : ["quire.node", "../build/Release/quire.node", "../build/addon/Release/quire.node"].map((place) =>
-        path.resolve(here, place),
-      );
+  const candidates = candidatesFor("quire.node", process.env.QUIRE_ADDON);
   const found = candidates.find((candidate) => existsSync(candidate));
   if (found === undefined) {
     throw new QuireError(
@@ -35,11 +44,16 @@ function load(): Native {
       },
     );
   }
+  return loadAddon(found);
+}
+
+/** Loads an addon into this process. Throws "backend-refused" when it does not load. */
+export function loadAddon(file: string): Native {
   try {
-    return createRequire(path.join(here, "addon.cjs"))(found) as Native;
+    return createRequire(path.join(here, "addon.cjs"))(file) as Native;
   } catch (cause) {
     throw new QuireError("backend-refused", `the engine's native part does not load: ${String(cause)}`, {
-      where: found,
+      where: file,
       cause,
     });
   }

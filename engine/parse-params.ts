@@ -32,6 +32,7 @@ const settings = z.strictObject({
   exact: z.boolean(),
   threads: count.max(1024),
   cpu: z.string(),
+  backend: z.enum(["auto", "cpu", "cuda"]).exactOptional(),
 });
 
 const sampling = z.strictObject({

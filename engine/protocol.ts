@@ -115,6 +115,8 @@ export interface EngineSettings {
   threads: number;
   /** "auto" or a CPU backend's name. */
   cpu: string;
+  /** "auto": a GPU where there is one that works; "cuda": that or a failure. Absent: "auto". */
+  backend?: "auto" | "cpu" | "cuda";
 }
 
 /** Code that a question is about, as it stands in the editor. */

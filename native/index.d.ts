@@ -142,6 +142,8 @@ export interface ModelInfo {
   weightBytes: number;
   /** Bytes of keys, values and summaries of one page. */
   pageBytes: number;
+  /** Bytes on a GPU that reading and answering take besides weights and pages; 0 on the processor. */
+  workBytes: number;
 }
 
 export interface LoadOutcome {

@@ -16,7 +16,10 @@ import { addon, build, native, root } from "./layout.mjs";
 import { checkPrerequisites } from "./prerequisites.mjs";
 import { run, step } from "./steps.mjs";
 
-const tree = join(build, "cuda");
+/** CMake's tree; another folder where several builds run at once. */
+const tree = process.env.QUIRE_CUDA_TREE ?? join(build, "cuda");
+/** Compute capabilities that get machine code of their own. 7.5 has no m16n8k16 tile and no asynchronous copies: not cheap. */
+export const cudaTargets = ["80", "86", "89", "90", "120"];
 
 export async function main(args) {
   const { values } = parseArgs({
@@ -38,7 +41,8 @@ export async function main(args) {
     QUIRE_TESTS: values.tests ? "ON" : "OFF",
     QUIRE_BENCH: values.bench ? "ON" : "OFF",
     CMAKE_MAKE_PROGRAM: ninja,
-    ...(values.targets ? { QUIRE_CUDA_TARGETS: values.targets.replaceAll(",", ";") } : {}),
+    // Always said: CMake would keep what an earlier build was asked for.
+    QUIRE_CUDA_TARGETS: values.targets?.replaceAll(",", ";") ?? cudaTargets.join(";"),
   };
   const cmakeJs = join(dirname(createRequire(join(root, "package.json")).resolve("cmake-js/package.json")), "bin");
   const place = ["-d", native, "-O", tree, "-B", "Release", "-G", "Ninja", "-c", cmake, "--cc", compiler];

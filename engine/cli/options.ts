@@ -20,6 +20,7 @@ export interface EngineOptions {
   exact?: boolean;
   threads: string;
   cpu: string;
+  backend: "auto" | "cpu" | "cuda";
 }
 
 export interface SamplingOptions {
@@ -56,7 +57,12 @@ export function addEngineOptions(command: Command): Command {
     .option("--dense-layers <n>", "first layers that load every page", "0")
     .option("--exact", "dense attention everywhere")
     .option("--threads <n>", "threads of the engine; 0: one per core", "0")
-    .option("--cpu <backend>", "auto, avx512-vnni, avx2 or plain", "auto");
+    .option("--cpu <backend>", "auto, avx512-vnni, avx2 or plain", "auto")
+    .addOption(
+      new Option("--backend <where>", "auto: a GPU where there is one that works; cpu; cuda: a GPU or nothing")
+        .choices(["auto", "cpu", "cuda"])
+        .default("auto"),
+    );
 }
 
 /** Adds what decides about drawing tokens. */
@@ -98,6 +104,7 @@ export function parseSettings(options: EngineOptions): EngineSettings {
     exact: options.exact === true,
     threads: parseNumber("threads", options.threads, 0, 1024, true),
     cpu: options.cpu,
+    backend: options.backend,
   };
 }
 

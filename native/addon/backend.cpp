@@ -22,6 +22,8 @@ std::unique_ptr<Decoder> make_decoder(ModelState& model, Memory& memory, const R
 
 std::string backend_name(const ModelState&) { return "cuda " + cuda::device_info().name; }
 
+int64_t work_bytes(const ModelState& model) { return cuda::work_bytes(model.weights.geometry); }
+
 bool has_device_backend() { return true; }
 
 Device find_device() {
@@ -46,6 +48,8 @@ std::unique_ptr<Decoder> make_decoder(ModelState& model, Memory& memory, const R
 }
 
 std::string backend_name(const ModelState& model) { return std::string("cpu ") + model.ops.name; }
+
+int64_t work_bytes(const ModelState&) { return 0; }
 
 bool has_device_backend() { return false; }
 Device find_device() { return {}; }

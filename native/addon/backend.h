@@ -15,6 +15,8 @@ void place_model(ModelState& model);
 std::unique_ptr<Decoder> make_decoder(ModelState& model, Memory& memory, const RopeScaling& rope);
 // "cpu avx2", "cuda NVIDIA H100".
 std::string backend_name(const ModelState& model);
+// Bytes on the device that a memory's decoder takes besides the pages; 0 on the processor.
+int64_t work_bytes(const ModelState& model);
 
 // What machine() says of the device: empty where this addon has none.
 struct Device {

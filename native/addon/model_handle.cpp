@@ -89,6 +89,7 @@ Napi::Value ModelHandle::info(const Napi::CallbackInfo& info) {
     result.Set("threads", model.pool.threads());
     result.Set("weightBytes", static_cast<double>(model.weights.bytes));
     result.Set("pageBytes", static_cast<double>(Memory::page_bytes(model.weights.geometry)));
+    result.Set("workBytes", static_cast<double>(work_bytes(model)));
     return result;
   });
 }

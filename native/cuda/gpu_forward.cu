@@ -80,6 +80,14 @@ std::shared_ptr<GpuModel> upload_model(const ModelWeights& weights) {
 }
 int64_t model_bytes(const GpuModel& model) { return model.bytes; }
 
+int64_t work_bytes(const Geometry& g) {
+  const int64_t qkv = g.q_columns() + 2 * g.kv_columns();
+  const int64_t of_token = 4 * g.embedding + 2 * g.embedding + 4 * qkv + 2 * g.q_columns() + 8 * g.feed_forward +
+                           2 * g.feed_forward + 64;  // the buffers of reserve_chunk
+  constexpr int64_t kRest = int64_t{256} << 20;      // graphs, attention's workspace, logits, what the driver rounds up
+  return kChunkTokens * of_token + kRest;
+}
+
 struct GpuForward::Impl {
   Impl(std::shared_ptr<GpuModel> of, Memory& books, const RopeScaling& scaling);
   ~Impl();
@@ -129,6 +137,7 @@ struct GpuForward::Impl {
   bool has_last = false;
   Selection graph_selection;
   std::map<std::tuple<int64_t, bool, bool, bool>, cudaGraphExec_t> graphs;
+  int64_t step_kernels = 0;
 
   // Of a chunk.
   DeviceBuffer<float> chunk_x, chunk_qkv, chunk_gate_up, row_scale;
@@ -435,6 +444,9 @@ cudaGraphExec_t GpuForward::Impl::graph_of(const Selection& selection, int64_t b
     throw;
   }
   check(cudaStreamEndCapture(stream, &graph), "graph");
+  size_t nodes = 0;
+  check(cudaGraphGetNodes(graph, nullptr, &nodes), "graph");
+  step_kernels = static_cast<int64_t>(nodes);  // a step is made of kernels alone
   cudaGraphExec_t exec = nullptr;
   const cudaError_t made = cudaGraphInstantiate(&exec, graph, 0);
   cudaGraphDestroy(graph);
@@ -463,6 +475,8 @@ void GpuForward::Impl::set_state(const StepState& state) {
 GpuForward::GpuForward(std::shared_ptr<GpuModel> model, Memory& memory, const RopeScaling& scaling)
     : impl_(std::make_unique<Impl>(std::move(model), memory, scaling)) {}
 GpuForward::~GpuForward() = default;
+
+int64_t GpuForward::step_kernels() const { return impl_->step_kernels; }
 
 void GpuForward::forget_last() { impl_->has_last = false; }
 

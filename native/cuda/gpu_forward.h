@@ -33,6 +33,8 @@ DeviceInfo device_info();
 // Weights to the device. Throws "out-of-memory", "backend-refused".
 std::shared_ptr<GpuModel> upload_model(const ModelWeights& weights);
 int64_t model_bytes(const GpuModel& model);
+// Bytes that a GpuForward takes besides the pages, at most: what a chunk and a step are computed in.
+int64_t work_bytes(const Geometry& geometry);
 
 class GpuForward : public Decoder {
  public:
@@ -52,6 +54,8 @@ class GpuForward : public Decoder {
   // Memory must have places for pages: Place::kHost.
   void fetch_pages(int64_t first, int64_t pages) override;
   void store_pages(int64_t first, int64_t pages) override;
+  // Kernels of the step that was captured last; 0 before. For benches.
+  int64_t step_kernels() const;
   // Makes the memory hold `tokens` tokens of noise without computing them. For benches.
   void fill_with_noise(int64_t tokens);
 

@@ -1,15 +1,23 @@
-// editor-words.ts — what several commands say and hear in the editor's own way: a message that offers the log, a token as a signal.
+// editor-words.ts — what several commands say and hear in the editor's own way: messages that offer the log, a token as a signal.
 
-import type * as vscode from "vscode";
+import * as vscode from "vscode";
 import type { Services } from "./services.ts";
+import { toFailure } from "./talk/failures.ts";
+import { noticeText } from "./talk/notice-text.ts";
 
-/** Shows a message by `show` with a button that opens the log. */
+/** Shows a message by `show` with a button that opens the log. Whatever words it holds, they are only text. */
 export async function sayWithLog(
   show: (message: string, button: string) => Thenable<string | undefined>,
   message: string,
   log: Services["log"],
 ): Promise<void> {
-  if ((await show(`Quire: ${message}`, "Show Log")) !== undefined) log.show();
+  if ((await show(`Quire: ${noticeText(message, longestMessage)}`, "Show Log")) !== undefined) log.show();
+}
+
+/** Says what went wrong and what to do in the editor about it. */
+export function sayFailure(error: unknown, log: Services["log"]): Promise<void> {
+  const { message, nextStep } = toFailure(error);
+  return sayWithLog(vscode.window.showErrorMessage, `${message} ${nextStep}`, log);
 }
 
 /** A signal that fires when the editor's user cancels. */
@@ -18,3 +26,5 @@ export function signalOf(token: vscode.CancellationToken): AbortSignal {
   token.onCancellationRequested(() => controller.abort());
   return controller.signal;
 }
+
+const longestMessage = 600;

@@ -3,11 +3,11 @@
 // In: the states that the panel showed, one after the other. Out: sentences that are new, each to be said once. What was there
 // when the panel opened is not told. Pure but for what was said before.
 
+import { counted, durationText } from "../words/figures.ts";
+import { progressWords } from "../words/progress.ts";
 import { firstSentence } from "./markdown/first-sentence.ts";
 import type { PanelTurn } from "./messages.ts";
 import { markdownOf, type Shown } from "./panel-state.ts";
-import { progressWords } from "./progress-words.ts";
-import { counted, durationText } from "./words.ts";
 
 export interface Announcement {
   text: string;

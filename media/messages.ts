@@ -120,10 +120,15 @@ export const panelTurn = z.object({
   notices: z.array(z.string()),
 });
 
+const percent = z.number();
+
 const engineState = z.discriminatedUnion("state", [
   z.object({ state: z.literal("stopped") }),
   z.object({ state: z.literal("starting") }),
-  z.object({ state: z.literal("reading"), percent: z.number() }),
+  z.object({ state: z.literal("fetching"), percent }),
+  /** Listing, planning, opening the model, counting tokens. */
+  z.object({ state: z.literal("preparing") }),
+  z.object({ state: z.literal("reading"), percent }),
   z.object({ state: z.literal("ready") }),
   z.object({ state: z.literal("answering") }),
   z.object({ state: z.literal("failed"), message: z.string() }),

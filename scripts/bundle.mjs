@@ -91,7 +91,7 @@ const assets = () => [
 const stampFile = join(dist, ".stamp");
 
 function wanted() {
-  const folders = ["engine", "extension", "media"].flatMap((name) => filesUnder(join(root, name)));
+  const folders = ["engine", "extension", "media", "words"].flatMap((name) => filesUnder(join(root, name)));
   const sources = [...folders, join(root, "native", "index.d.ts")];
   const settings = [
     "package.json",

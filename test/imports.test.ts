@@ -64,9 +64,11 @@ const rules: Rule[] = [
   { from: "engine/main.ts", values: ["engine/"] },
   // Clients know the protocol and nothing behind it.
   { from: "engine/cli/", values: [...common, "engine/protocol.ts", "engine/version.ts"] },
-  { from: "extension/", values: ["engine/protocol.ts", "media/messages.ts"] },
+  { from: "extension/", values: ["engine/protocol.ts", "media/messages.ts", "words/"] },
   { from: "media/messages.ts", values: [] },
-  { from: "media/", values: ["media/messages.ts"] },
+  { from: "media/", values: ["media/messages.ts", "words/"] },
+  // What both say to people; it knows the shapes of what is shown, and neither of them.
+  { from: "words/", values: [], types: ["media/messages.ts"] },
   // The native part, from the bottom up.
   { from: "native/core/", values: [] },
   { from: "native/kernels/", values: ["native/core/"] },
@@ -82,7 +84,7 @@ const rules: Rule[] = [
   // Product code imports neither of these.
   { from: "scripts/", values: ["package.json"] },
   { from: "scripts/golden/", values: ["engine/", "test/"], types: [surface] },
-  { from: "test/", values: ["engine/", "extension/", "media/", "native/", "scripts/", "package.json"] },
+  { from: "test/", values: ["engine/", "extension/", "media/", "native/", "scripts/", "words/", "package.json"] },
 ];
 
 /** Packages, builtins and headers that only some may import. */
@@ -94,10 +96,10 @@ const reserved: { to: RegExp; only: string[] }[] = [
   { to: /^(gtest|gmock)\//, only: ["test/native/"] },
 ];
 /** Folders of functions from values to values: no disk, clock, network or process. */
-const pure = ["engine/plan/", "engine/cite/", "engine/render/", "engine/protocol.ts", "engine/errors.ts"];
+const pure = ["engine/plan/", "engine/cite/", "engine/render/", "words/", "engine/protocol.ts", "engine/errors.ts"];
 const purePackages = /^node:(path|crypto|util|assert|buffer)(\/|$)/;
 
-const folders = ["engine", "extension", "media", "native", "scripts", "test"];
+const folders = ["engine", "extension", "media", "native", "scripts", "test", "words"];
 
 const fits = (file: string, pattern: string): boolean =>
   pattern.endsWith("/") ? file.startsWith(pattern) : file === pattern;

@@ -4,8 +4,8 @@ import { randomUUID } from "node:crypto";
 import * as path from "node:path";
 import * as vscode from "vscode";
 import { type MapResult, type ModelRow, methods, type Workspace } from "../../engine/protocol.ts";
+import { bytesText } from "../../words/figures.ts";
 import { sayWithLog } from "../editor-words.ts";
-import { size } from "../models/model-words.ts";
 import type { Services } from "../services.ts";
 import { type AskSettings, askSettings, folderGlobs } from "../settings/settings.ts";
 import { type EditorFolder, leftOutFolders, toWorkspace } from "../workspace/folders.ts";
@@ -16,17 +16,31 @@ import { Supervisor } from "./supervisor.ts";
 /** Settings that the process is started with. */
 const processSettings = ["quire.node.path", "quire.memory.maxGB"];
 
-function editorFolders(): EditorFolder[] {
-  return (vscode.workspace.workspaceFolders ?? []).map(({ name, uri }) => {
-    const configuration = vscode.workspace.getConfiguration("quire", uri);
-    const { include, exclude } = folderGlobs((setting) => configuration.get(setting));
-    return { name, scheme: uri.scheme, path: uri.fsPath, include, exclude };
-  });
+/** Settings and folders as they are now, and what has to be said about them. */
+interface Now {
+  settings: AskSettings;
+  folders: EditorFolder[];
+  notices: string[];
 }
 
-function currentSettings(): AskSettings {
+function now(): Now {
   const configuration = vscode.workspace.getConfiguration("quire");
-  return askSettings((name) => configuration.get(name));
+  const settings = askSettings((name) => configuration.get(name));
+  const refused = new Set(settings.refused);
+  const folders = (vscode.workspace.workspaceFolders ?? []).map(({ name, uri }) => {
+    const own = vscode.workspace.getConfiguration("quire", uri);
+    const { include, exclude, refused: here } = folderGlobs((setting) => own.get(setting));
+    for (const sentence of here) refused.add(sentence);
+    return { name, scheme: uri.scheme, path: uri.fsPath, include, exclude };
+  });
+  const leftOut = leftOutFolders(folders);
+  const untrusted = "This workspace is not trusted: its files are listed without git.";
+  const notices = [
+    ...refused,
+    ...(leftOut === undefined ? [] : [leftOut]),
+    ...(vscode.workspace.isTrusted ? [] : [untrusted]),
+  ];
+  return { settings, folders, notices };
 }
 
 export function createEngine(context: vscode.ExtensionContext, log: Services["log"]): EngineService {
@@ -39,7 +53,7 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
     client: `quire-vscode ${context.extension.packageJSON.version}`,
     log,
     crashed: (message) => {
-      const said = `${message} It starts again by itself; ask again if a question was running.`;
+      const said = `${message} The engine starts again by itself; ask again if a question was running.`;
       void sayWithLog(vscode.window.showWarningMessage, said, log);
     },
   });
@@ -62,18 +76,13 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
     get state() {
       return supervisor.state;
     },
-    get progress() {
-      return supervisor.progress;
+    get memory() {
+      return supervisor.memory;
     },
     onDidChangeState: (listener) => supervisor.onDidChangeState(listener),
     ask: async (question, events, signal) => {
-      const settings = currentSettings();
-      for (const sentence of settings.refused) events.notice(sentence);
-      const folders = editorFolders();
-      const leftOut = leftOutFolders(folders);
-      if (leftOut !== undefined) events.notice(leftOut);
-      if (!vscode.workspace.isTrusted)
-        events.notice("This workspace is not trusted: its files are listed without git.");
+      const { settings, folders, notices } = now();
+      for (const sentence of notices) events.notice(sentence);
       const params = {
         id: randomUUID(),
         workspace: workspaceOf(folders),
@@ -95,15 +104,10 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
         return supervisor.ask({ ...params, mayFetch: true }, events, signal);
       }
     },
-    map: (signal) => {
-      const settings = currentSettings();
-      const params = {
-        id: randomUUID(),
-        workspace: workspaceOf(editorFolders()),
-        settings: settings.engine,
-        mayFetch: false,
-      };
-      return supervisor.request<MapResult>(methods.map, params, signal);
+    map: async (signal) => {
+      const { settings, folders, notices } = now();
+      const params = { id: randomUUID(), workspace: workspaceOf(folders), settings: settings.engine, mayFetch: false };
+      return { ...(await supervisor.request<MapResult>(methods.map, params, signal)), notices };
     },
     listModels: () => supervisor.request<ModelRow[]>(methods.listModels, {}),
     fetchModel: async (name, onProgress, signal) => {
@@ -127,7 +131,7 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
 /** Nothing of a gigabyte is fetched unasked. */
 async function mayDownload({ title, bytes, bytesOnDisk, licence }: ModelRow): Promise<boolean> {
   const rest = bytes - bytesOnDisk;
-  const what = `${title}, ${size(rest)}${bytesOnDisk > 0 ? ` of ${size(bytes)} left` : ""}, ${licence}`;
+  const what = `${title}, ${bytesText(rest)}${bytesOnDisk > 0 ? ` of ${bytesText(bytes)} left` : ""}, ${licence}`;
   const message = `Quire answers with a model on this machine, which has to be downloaded once (${what}).`;
   const detail =
     "The panel shows the progress; Stop keeps what has arrived. No file of the workspace is sent anywhere.";

@@ -29,12 +29,20 @@ export class EngineFailure extends Error {
 /** The failure that a thrown thing is: its own, the one in a JSON-RPC error's data, or "internal". */
 export function toEngineFailure(error: unknown): EngineFailure {
   if (error instanceof EngineFailure) return error;
+  // By its shape: where modules are loaded twice (tests), there are two classes of this name.
+  if (error instanceof Error && error.name === "EngineFailure") return fromShape(error) ?? internal(error);
   const data = error instanceof Error && "data" in error ? error.data : undefined;
-  const parsed = failure.safeParse(data);
-  if (parsed.success) {
-    const { code, message, nextStep, where } = parsed.data;
-    return new EngineFailure(code, message, nextStep, where);
-  }
+  return fromShape(data) ?? internal(error);
+}
+
+function fromShape(thrown: unknown): EngineFailure | undefined {
+  const parsed = failure.safeParse(thrown);
+  if (!parsed.success) return undefined;
+  const { code, message, nextStep, where } = parsed.data;
+  return new EngineFailure(code, message, nextStep, where);
+}
+
+function internal(error: unknown): EngineFailure {
   return new EngineFailure("internal", error instanceof Error ? error.message : String(error), "See the log.");
 }
 

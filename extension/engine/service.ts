@@ -4,21 +4,34 @@
 // with an EngineFailure (code, message, nextStep), soon after its signal aborts too, even where the engine hangs.
 
 import type { AskResult, FetchEvent, MapResult, ModelRow } from "../../engine/protocol.ts";
-import type { EngineState, PanelProgress } from "../../media/messages.ts";
+import type { EngineState } from "../../media/messages.ts";
 import type { AskEvents, Question } from "../talk/conversation.ts";
 
 export interface Disposable {
   dispose(): void;
 }
 
+/** What would be read, and what the editor has to say about settings and folders. */
+export type EditorPlan = MapResult & { notices: readonly string[] };
+
+/** Of the plan that was made last. */
+export interface EngineMemory {
+  model: string;
+  /** How the token budget came about, with its number. */
+  budgetReason: string;
+  plannedTokens: number;
+  /** Of the repository, after the last answer; undefined: it is not read yet. */
+  heldTokens?: number;
+}
+
 export interface EngineService extends Disposable {
   readonly state: EngineState;
-  /** What the request in work is doing; undefined: none is in work. */
-  readonly progress: PanelProgress | undefined;
+  /** What the engine holds in memory or is about to read; undefined: nothing was planned since it began. */
+  readonly memory: EngineMemory | undefined;
   onDidChangeState(listener: () => void): Disposable;
   ask(question: Question, events: AskEvents, signal: AbortSignal): Promise<AskResult>;
   /** What would be read with the settings as they are. */
-  map(signal: AbortSignal): Promise<MapResult>;
+  map(signal: AbortSignal): Promise<EditorPlan>;
   listModels(): Promise<ModelRow[]>;
   fetchModel(name: string, onProgress: (event: FetchEvent) => void, signal: AbortSignal): Promise<ModelRow>;
   /** Ends the engine's process, if any; what is in work fails with "disposed". The next request starts a new one. */

@@ -13,12 +13,12 @@ import {
   type PlannedEvent,
   type StageEvent,
 } from "../../engine/protocol.ts";
-import type { EngineState, PanelProgress } from "../../media/messages.ts";
+import type { EngineState } from "../../media/messages.ts";
 import type { Log } from "../services.ts";
 import type { AskEvents } from "../talk/conversation.ts";
 import type { Connection, EngineProgram } from "./connection.ts";
 import { EngineFailure, stopped, toEngineFailure } from "./engine-failure.ts";
-import type { Disposable } from "./service.ts";
+import type { Disposable, EngineMemory } from "./service.ts";
 
 export interface SupervisorDeps {
   /** Asked at each start: settings may have changed. */
@@ -39,7 +39,7 @@ const usualPatience = 5_000;
 
 export class Supervisor implements Disposable {
   #state: EngineState = { state: "stopped" };
-  #progress: PanelProgress | undefined;
+  #memory: EngineMemory | undefined;
   readonly #listeners = new Set<() => void>();
   readonly #deps: SupervisorDeps;
   readonly #pauses: readonly number[];
@@ -64,9 +64,9 @@ export class Supervisor implements Disposable {
     return this.#state;
   }
 
-  /** What the ask in work is doing; undefined: none is in work. */
-  get progress(): PanelProgress | undefined {
-    return this.#progress;
+  /** What the running process holds or is about to read; undefined: nothing was planned since it began. */
+  get memory(): EngineMemory | undefined {
+    return this.#memory;
   }
 
   /** Of the running process, for the log and for tests. */
@@ -85,6 +85,7 @@ export class Supervisor implements Disposable {
     try {
       const result = await this.request<AskResult>(methods.ask, params, signal);
       this.#crashes = 0;
+      if (this.#memory !== undefined) this.#memory = { ...this.#memory, heldTokens: result.meter.memoryTokens };
       return result;
     } finally {
       this.#asks.delete(params.id);
@@ -101,22 +102,18 @@ export class Supervisor implements Disposable {
     this.#requests++;
     try {
       const connection = await stoppable(this.#connect(), signal);
-      return await stoppable(
-        connection.request<Result>(method, params, signal),
-        signal,
-        this.#deps.patience ?? usualPatience,
-        () => {
-          this.#deps.log.warn("The engine did not stop; it is ended.");
-          this.#forget(connection);
-        },
-      );
+      const reply = connection.request<Result>(method, params, signal).catch((error: unknown) => {
+        this.#look(connection, error);
+        throw error;
+      });
+      return await stoppable(reply, signal, this.#deps.patience ?? usualPatience, () => {
+        this.#deps.log.warn("The engine did not stop; it is ended.");
+        this.#forget(connection);
+      });
     } finally {
       this.#requests--;
       // What was done, for an answer or for a plan, is done for nobody now.
-      if (this.#requests === 0) {
-        this.#progress = undefined;
-        if (this.#connection !== undefined) this.#setState({ state: "ready" });
-      }
+      if (this.#requests === 0 && this.#connection !== undefined) this.#setState({ state: "ready" });
     }
   }
 
@@ -172,7 +169,7 @@ export class Supervisor implements Disposable {
     const connection = await Connection.start(program, client, {
       stage: (event) => this.#stage(event),
       text: ({ id, text }) => this.#asks.get(id)?.text(text),
-      planned: (event) => this.#asks.get(event.id)?.planned(reading(event)),
+      planned: (event) => this.#planned(event),
       fetching: (event) => this.#fetching(event),
       notice: ({ message }) => {
         log.info(message);
@@ -186,6 +183,7 @@ export class Supervisor implements Disposable {
       throw new EngineFailure("disposed", this.#goodbye(), "Ask again.");
     }
     this.#connection = connection;
+    this.#memory = undefined;
     void connection.ended.then((how) => this.#ended(connection, how));
     log.info(`The engine is ready (process ${connection.pid}).`);
     this.#setState({ state: "ready" });
@@ -203,6 +201,14 @@ export class Supervisor implements Disposable {
       this.#starting = undefined;
       this.#setState({ state: "stopped" });
     }
+    connection.kill();
+  }
+
+  /** A device that failed takes nothing more from its process: that is a crash, though the process still speaks. */
+  #look(connection: Connection, error: unknown): void {
+    const { code, message } = toEngineFailure(error);
+    if (code !== "device-fault") return;
+    this.#ended(connection, message);
     connection.kill();
   }
 
@@ -224,20 +230,21 @@ export class Supervisor implements Disposable {
 
   #stage(event: StageEvent): void {
     const { id, ...progress } = event;
-    const shown: PanelProgress = progress;
-    this.#asks.get(id)?.progress(shown);
-    this.#progress = shown;
-    if (event.stage === "reading") {
-      const percent = event.total === 0 ? 100 : Math.floor((100 * event.done) / event.total);
-      this.#setState({ state: "reading", percent });
-    } else {
-      this.#setState({ state: "answering" });
-    }
+    this.#asks.get(id)?.progress(progress);
+    // One that waits says nothing of what the engine does.
+    if (event.stage !== "waiting") this.#setState(stateOf(event));
+  }
+
+  #planned({ id, ...plan }: PlannedEvent): void {
+    const { model, budgetReason, usedTokens } = plan;
+    this.#memory = { model, budgetReason, plannedTokens: usedTokens };
+    this.#asks.get(id)?.planned(plan);
   }
 
   #fetching(event: FetchEvent): void {
     for (const listener of this.#fetches) listener(event);
     const { name, bytesDone, bytesTotal, bytesPerSecond, secondsLeft } = event;
+    this.#setState({ state: "fetching", percent: percentOf(bytesDone, bytesTotal) });
     for (const events of this.#asks.values()) {
       events.progress({
         stage: "fetching",
@@ -257,9 +264,20 @@ export class Supervisor implements Disposable {
   }
 }
 
-function reading({ id: _, ...rest }: PlannedEvent): Omit<PlannedEvent, "id"> {
-  return rest;
+function stateOf(event: StageEvent): EngineState {
+  switch (event.stage) {
+    case "reading":
+      return { state: "reading", percent: percentOf(event.done, event.total) };
+    case "looking up":
+    case "reading question":
+    case "answering":
+      return { state: "answering" };
+    default:
+      return { state: "preparing" };
+  }
 }
+
+const percentOf = (done: number, total: number): number => (total === 0 ? 100 : Math.floor((100 * done) / total));
 
 /** `work`, or "cancelled" some time after an abort (at once by default), with `late` called where it was not heeded till then. */
 function stoppable<Result>(

@@ -5,8 +5,9 @@
 // are escaped, so that none of them can be a link, an image or HTML. Pure.
 
 import type { PanelTurn, Remedy } from "../../media/messages.ts";
-import { isPlace, place } from "../talk/export-markdown.ts";
-import { progressLine } from "../talk/progress-line.ts";
+import { placeText } from "../../words/figures.ts";
+import { progressSentence } from "../../words/progress.ts";
+import { isPlace } from "../talk/export-markdown.ts";
 import { link, plainLines, plainText, safeMarkdown } from "../talk/safe-markdown.ts";
 
 export interface Body {
@@ -39,7 +40,7 @@ export function questionBody(turn: PanelTurn): Body {
 export function answerBody(turn: PanelTurn, addressOf: AddressOf, thread?: string): Body {
   const { answer, progress, failure, state } = turn;
   const parts = answer === undefined ? [safeMarkdown(turn.text)] : answered(answer, addressOf);
-  if (state === "working") parts.push(`*${plainText(progress === undefined ? "Answering…" : progressLine(progress))}*`);
+  if (state === "working") parts.push(`*${plainText(progressSentence(progress ?? { stage: "answering" }))}*`);
   if (state === "stopped") parts.push("*Stopped.*");
   if (state === "done" && answer?.stop === "length") parts.push("*Cut off: the answer reached its longest length.*");
   if (state === "done" && answer?.stop === "full") parts.push("*Cut off: the memory is full.*");
@@ -66,7 +67,7 @@ function answered({ preface, marked, citations }: NonNullable<PanelTurn["answer"
   const address = new Map(places.map(({ index, path, line }) => [index, addressOf(path, line)]));
   const cited = places.flatMap(({ index, path, line }) => {
     const target = address.get(index);
-    return target === undefined ? [] : [link(`[${index}] ${place(path, line)}`, target)];
+    return target === undefined ? [] : [link(`[${index}] ${placeText(path, line)}`, target)];
   });
   return [plainLines(preface), safeMarkdown(marked, (index) => address.get(index)), cited.join(" · ")];
 }

@@ -1,10 +1,11 @@
 // choose-model.ts — `Quire: Choose Model`: what there is, with size and licence; what is not on disk is downloaded at once.
 
 import * as vscode from "vscode";
-import { sayWithLog, signalOf } from "../editor-words.ts";
+import { bytesText } from "../../words/figures.ts";
+import { sayFailure, signalOf } from "../editor-words.ts";
 import { toEngineFailure } from "../engine/engine-failure.ts";
 import type { Services } from "../services.ts";
-import { type ModelChoice, modelChoices, size } from "./model-words.ts";
+import { type ModelChoice, modelChoices } from "./model-words.ts";
 
 export async function chooseModel({ engine, log }: Services): Promise<void> {
   const configuration = vscode.workspace.getConfiguration("quire");
@@ -18,8 +19,7 @@ export async function chooseModel({ engine, log }: Services): Promise<void> {
     if (picked.toFetch && !(await download(engine, picked.name, picked.label))) return;
     await configuration.update("model", picked.name, vscode.ConfigurationTarget.Global);
   } catch (error) {
-    const { message, nextStep } = toEngineFailure(error);
-    await sayWithLog(vscode.window.showErrorMessage, `${message} ${nextStep}`, log);
+    await sayFailure(error, log);
   }
 }
 
@@ -34,7 +34,7 @@ async function download(engine: Services["engine"], name: string, label: string)
           name,
           ({ bytesDone, bytesTotal, bytesPerSecond }) => {
             const percent = (100 * bytesDone) / bytesTotal;
-            const message = `${size(bytesDone)} of ${size(bytesTotal)}, ${size(bytesPerSecond)}/s`;
+            const message = `${bytesText(bytesDone)} of ${bytesText(bytesTotal)}, ${bytesText(bytesPerSecond)}/s`;
             progress.report({ increment: percent - shown, message });
             shown = percent;
           },

@@ -1,6 +1,7 @@
 // model-words.ts — the lines of the model picker. Pure.
 
 import type { ModelRow } from "../../engine/protocol.ts";
+import { bytesText } from "../../words/figures.ts";
 
 export interface ModelChoice {
   label: string;
@@ -28,16 +29,12 @@ export function modelChoices(rows: readonly ModelRow[], chosen: string): ModelCh
   };
   const models = rows.map(({ name, title, licence, bytes, context, state }) => ({
     label: mark(title, chosen === name),
-    description: `${size(bytes)}, ${licence}`,
+    description: `${bytesText(bytes)}, ${licence}`,
     detail: `Reads up to ${Math.floor(context / 1024)}k tokens; ${states[state]}.`,
     name,
     toFetch: state !== "present",
   }));
   return [auto, ...models];
-}
-
-export function size(bytes: number): string {
-  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 function mark(title: string, chosen: boolean): string {

@@ -1,51 +1,38 @@
 // plan-words.ts — what would be read with the settings as they are, as a page of text and as a sentence. Pure.
 
-import type { Detail, MapResult } from "../../engine/protocol.ts";
-
-const details: [Detail, string][] = [
-  ["full", "read in full"],
-  ["outline", "as an outline"],
-  ["name", "by name only"],
-];
+import type { MapResult } from "../../engine/protocol.ts";
+import { bytesText, counted, numberText, openly } from "../../words/figures.ts";
+import { groupDocuments, ownTokens } from "../../words/reading.ts";
 
 /** What a budget buys and costs, in a sentence. */
-export function planSentence(plan: MapResult): string {
-  const full = plan.documents.filter(({ detail }) => detail === "full").length;
-  const files = plan.documents.length + plan.leftOut.length;
+export function planSentence({ documents, leftOut, usedTokens, budgetReason, memoryBytes, model }: MapResult): string {
+  const groups = groupDocuments(documents);
+  const full = groups.find(({ detail }) => detail === "full")?.files ?? 0;
+  const files = groups.reduce((sum, group) => sum + group.files, leftOut.length);
   return (
-    `Quire would read ${number(plan.usedTokens)} tokens (budget: ${plan.budgetReason}): ` +
-    `${number(full)} of ${number(files)} files in full, ${gigabytes(plan.memoryBytes)} of memory with ${plan.model}.`
+    `Quire would read ${numberText(usedTokens)} tokens (budget: ${budgetReason}): ` +
+    `${numberText(full)} of ${counted(files, "file")} in full, ${bytesText(memoryBytes)} of memory with ${model}.`
   );
 }
 
-/** The same with every file, for reading. */
-export function planPage(plan: MapResult): string {
-  const lines = ["# What Quire would read", "", planSentence(plan)];
-  for (const [detail, words] of details) {
-    const rows = plan.documents.filter((row) => row.detail === detail).sort((a, b) => b.tokens - a.tokens);
-    if (rows.length === 0) continue;
-    lines.push(
-      "",
-      `## ${number(rows.length)} ${words}`,
-      "",
-      ...rows.map(({ path, tokens }) => `${pad(tokens)}  ${path}`),
-    );
+/**
+ * The same with every file, for reading.
+ *
+ * @param notices what has to be said about settings and folders
+ */
+export function planPage(plan: MapResult, notices: readonly string[]): string {
+  const lines = ["# What Quire would read", "", planSentence(plan), ...notices.flatMap((notice) => ["", notice])];
+  for (const { title, files, paths } of groupDocuments(plan.documents)) {
+    const rows = paths.map(({ path, tokens }) => `${numberText(tokens).padStart(9)}  ${openly(path)}`);
+    lines.push("", `## ${counted(files, "file")} ${title}`, "", ...rows);
   }
+  const own = ownTokens(plan.documents);
+  if (own > 0) lines.push("", `Besides, ${counted(own, "token")} of instructions and an outline of all files.`);
   if (plan.leftOut.length > 0) {
-    const rows = plan.leftOut.map(({ path, reason, detail }) => `${reason}${detail ? ` (${detail})` : ""}: ${path}`);
-    lines.push("", `## ${number(rows.length)} left out`, "", ...rows.sort());
+    const rows = plan.leftOut.map(
+      ({ path, reason, detail }) => `${reason}${detail ? ` (${detail})` : ""}: ${openly(path)}`,
+    );
+    lines.push("", `## ${counted(rows.length, "file")} left out`, "", ...rows.sort());
   }
   return `${lines.join("\n")}\n`;
-}
-
-function number(value: number): string {
-  return String(value).replace(/\B(?=(?:\d{3})+$)/g, "\u202f");
-}
-
-function pad(tokens: number): string {
-  return number(tokens).padStart(9);
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }

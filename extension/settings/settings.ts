@@ -5,6 +5,7 @@
 
 import * as z from "zod/mini";
 import type { EngineSettings, SamplingParams } from "../../engine/protocol.ts";
+import { numberText } from "../../words/figures.ts";
 
 export type ReadSetting = (name: string) => unknown;
 
@@ -16,33 +17,43 @@ export interface AskSettings {
   refused: string[];
 }
 
-const whole = (low: number, high: number): z.ZodMiniNumber => z.number().check(z.int(), z.gte(low), z.lte(high));
-const within = (low: number, high: number): z.ZodMiniNumber => z.number().check(z.gte(low), z.lte(high));
+const wholeNumber = (low: number, high: number): z.ZodMiniNumber => z.number().check(z.int(), z.gte(low), z.lte(high));
+const whole = (low: number, high: number) => ({
+  shape: wholeNumber(low, high),
+  fits: `a whole number from ${numberText(low)} to ${numberText(high)}`,
+});
+const within = (low: number, high: number) => ({
+  shape: z.number().check(z.gte(low), z.lte(high)),
+  fits: `a number from ${low} to ${numberText(high)}`,
+});
+const patterns = { shape: z.array(z.string()), fits: "a list of patterns", usual: [] };
 
-/** Name, what fits, default. */
+/** Name, what fits, the same in words, default. */
 const settings = {
-  model: { name: "model", shape: z.string().check(z.minLength(1)), usual: "auto" },
+  model: { name: "model", shape: z.string().check(z.minLength(1)), fits: "auto, a name or a path", usual: "auto" },
   tokenBudget: {
     name: "context.tokenBudget",
-    shape: z.union([z.literal("auto"), whole(256, 100_000_000)]),
+    shape: z.union([z.literal("auto"), wholeNumber(256, 100_000_000)]),
+    fits: "auto, or a whole number of at least 256",
     usual: "auto" as const,
   },
-  include: { name: "context.include", shape: z.array(z.string()), usual: [] },
-  exclude: { name: "context.exclude", shape: z.array(z.string()), usual: [] },
+  include: { name: "context.include", ...patterns },
+  exclude: { name: "context.exclude", ...patterns },
   pageBudget: {
     name: "attention.pageBudget",
-    shape: z.union([z.literal("dense"), whole(16, 1_000_000_000)]),
+    shape: z.union([z.literal("dense"), wholeNumber(16, 1_000_000_000)]),
+    fits: "dense, or a whole number of at least 16",
     usual: 1024,
   },
-  exact: { name: "attention.exact", shape: z.boolean(), usual: false },
-  threads: { name: "engine.threads", shape: whole(0, 1024), usual: 0 },
-  maxTokens: { name: "answer.maxTokens", shape: whole(16, 8192), usual: 512 },
-  temperature: { name: "sampling.temperature", shape: within(0, 10), usual: 0 },
-  topK: { name: "sampling.topK", shape: whole(0, 1_000_000), usual: 0 },
-  topP: { name: "sampling.topP", shape: within(0.01, 1), usual: 1 },
-  minP: { name: "sampling.minP", shape: within(0, 1), usual: 0 },
-  repeatPenalty: { name: "sampling.repeatPenalty", shape: within(0.1, 10), usual: 1 },
-  seed: { name: "sampling.seed", shape: whole(0, 4_294_967_295), usual: 0 },
+  exact: { name: "attention.exact", shape: z.boolean(), fits: "true or false", usual: false },
+  threads: { name: "engine.threads", ...whole(0, 1024), usual: 0 },
+  maxTokens: { name: "answer.maxTokens", ...whole(16, 8192), usual: 512 },
+  temperature: { name: "sampling.temperature", ...within(0, 10), usual: 0 },
+  topK: { name: "sampling.topK", ...whole(0, 1_000_000), usual: 0 },
+  topP: { name: "sampling.topP", ...within(0.01, 1), usual: 1 },
+  minP: { name: "sampling.minP", ...within(0, 1), usual: 0 },
+  repeatPenalty: { name: "sampling.repeatPenalty", ...within(0.1, 10), usual: 1 },
+  seed: { name: "sampling.seed", ...whole(0, 4_294_967_295), usual: 0 },
 };
 
 /** Names below `quire.` that an ask depends on, with their defaults; package.json is held against it. */
@@ -94,16 +105,19 @@ export function folderGlobs(read: ReadSetting): { include: string[]; exclude: st
 interface Setting<Value> {
   name: string;
   shape: z.ZodMiniType<Value>;
+  fits: string;
   usual: Value;
 }
 
-function takeSetting<Value>(read: ReadSetting, { name, shape, usual }: Setting<Value>, refused: string[]): Value {
+function takeSetting<Value>(read: ReadSetting, { name, shape, fits, usual }: Setting<Value>, refused: string[]): Value {
   const given = typedNumber(read(name));
   if (given === undefined) return usual;
   const parsed = shape.safeParse(given);
   if (parsed.success) return parsed.data;
   const was = JSON.stringify(given)?.slice(0, 60) ?? String(given);
-  refused.push(`quire.${name} cannot be ${was}; ${JSON.stringify(usual)} is used instead.`);
+  refused.push(
+    `The setting quire.${name} cannot be ${was}; ${JSON.stringify(usual)} is used instead. In the settings, give ${fits}.`,
+  );
   return usual;
 }
 

@@ -1,9 +1,11 @@
 // show-plan.ts — `Quire: Show What Would Be Read`, and the cost of a changed budget: the plan of the next question, before anything is read.
 
 import * as vscode from "vscode";
-import { sayWithLog, signalOf } from "../editor-words.ts";
+import { sayFailure, signalOf } from "../editor-words.ts";
 import { toEngineFailure } from "../engine/engine-failure.ts";
 import type { Services } from "../services.ts";
+import { isStop } from "../talk/failures.ts";
+import { noticeText } from "../talk/notice-text.ts";
 import { planPage, planSentence } from "./plan-words.ts";
 
 const scheme = "quire-plan";
@@ -22,13 +24,11 @@ export function registerPlan(services: Services): vscode.Disposable {
         { location: vscode.ProgressLocation.Notification, title: "Quire: planning what to read", cancellable: true },
         (_, token) => engine.map(signalOf(token)),
       );
-      page = planPage(plan);
+      page = planPage(plan, plan.notices);
       changed.fire(uri);
       await vscode.window.showTextDocument(await vscode.workspace.openTextDocument(uri), { preview: true });
     } catch (error) {
-      const { code, message, nextStep } = toEngineFailure(error);
-      if (code === "cancelled") return;
-      await sayWithLog(vscode.window.showErrorMessage, `${message} ${nextStep}`, log);
+      if (!isStop(error)) await sayFailure(error, log);
     }
   };
   /** Said only where the engine is there already: a setting alone does not start it. */
@@ -37,7 +37,7 @@ export function registerPlan(services: Services): vscode.Disposable {
     try {
       const sentence = planSentence(await engine.map(new AbortController().signal));
       const answer = await vscode.window.showInformationMessage(
-        `${sentence} This counts from the next question on.`,
+        noticeText(`${sentence} This counts from the next question on.`, 600),
         "Show Files",
       );
       if (answer !== undefined) await show();

@@ -2,16 +2,23 @@
 
 import * as vscode from "vscode";
 import type { EngineService } from "../engine/service.ts";
-import { statusWords } from "./status-words.ts";
+import { memoryLines, statusWords } from "./status-words.ts";
 
-export function createStatusItem(engine: Pick<EngineService, "state" | "onDidChangeState">): vscode.Disposable {
+export function createStatusItem(
+  engine: Pick<EngineService, "state" | "memory" | "onDidChangeState">,
+): vscode.Disposable {
   const item = vscode.window.createStatusBarItem("quire.status", vscode.StatusBarAlignment.Right, 90);
   item.name = "Quire";
   const show = (): void => {
     const { text, sentence, failed } = statusWords(engine.state);
     item.text = text;
-    item.tooltip = `${sentence} ${failed ? "Click for the log." : "Click to ask about this workspace."}`;
-    item.accessibilityInformation = { label: item.tooltip, role: "button" };
+    const label = `${sentence} ${failed ? "Click for the log." : "Click to ask about this workspace."}`;
+    const lines = [label, ...(engine.memory === undefined ? [] : memoryLines(engine.memory))];
+    // Not trusted, and text alone: a model's path and an error's words are anybody's.
+    const tooltip = new vscode.MarkdownString();
+    for (const line of lines) tooltip.appendText(line).appendMarkdown("\n\n");
+    item.tooltip = tooltip;
+    item.accessibilityInformation = { label, role: "button" };
     item.command = failed ? "quire.showLog" : "quire.ask";
     item.backgroundColor = failed ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
   };

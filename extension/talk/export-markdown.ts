@@ -5,6 +5,7 @@
 // answers are escaped: the document opens in viewers that load images.
 
 import type { PanelAnswer, PanelCitation, PanelTurn } from "../../media/messages.ts";
+import { counted, numberText, percentText, placeText, rateText } from "../../words/figures.ts";
 import { inlineCode, link, plainLines, plainText, safeMarkdown } from "./safe-markdown.ts";
 
 /** The address of a path, encoded, seen from the document; undefined: it has none. */
@@ -18,7 +19,9 @@ export function exportThread(turns: readonly PanelTurn[], targetOf: TargetOf): s
 export function copyAnswer(turn: PanelTurn): string {
   const { answer } = turn;
   if (answer === undefined) return turn.text.trim();
-  const citations = answer.citations.filter(isPlace).map(({ index, path, line }) => `[${index}] ${place(path, line)}`);
+  const citations = answer.citations
+    .filter(isPlace)
+    .map(({ index, path, line }) => `[${index}] ${placeText(path, line)}`);
   return [answer.preface, answer.marked, citations.join("\n")].filter((part) => part !== "").join("\n\n");
 }
 
@@ -33,13 +36,12 @@ export function encodePath(path: string): string {
 /** `#L12`; nothing for a whole file. */
 export const lineFragment = (line: number): string => (line > 0 ? `#L${line}` : "");
 
-/** `path:12`; the path alone for a whole file. */
-export const place = (path: string, line: number): string => (line > 0 ? `${path}:${line}` : path);
-
 function exportTurn(turn: PanelTurn, targetOf: TargetOf): string {
   const linkTo = (path: string, line: number): string => {
     const target = targetOf(path);
-    return target === undefined ? inlineCode(place(path, line)) : link(place(path, line), target + lineFragment(line));
+    return target === undefined
+      ? inlineCode(placeText(path, line))
+      : link(placeText(path, line), target + lineFragment(line));
   };
   const { answer, scope, failure } = turn;
   const [title = "", ...more] = turn.question.trim().split(/\r\n?|\n/);
@@ -79,12 +81,12 @@ function answerParts(
   if (lookedUp.length > 0) {
     const rows = lookedUp.map(
       ({ path, startLine, endLine, tokens, why }) =>
-        `${linkTo(path, startLine)} to line ${endLine} (${tokens} tokens): ${plainText(why)}`,
+        `${linkTo(path, startLine)} to line ${endLine} (${counted(tokens, "token")}): ${plainText(why)}`,
     );
     parts.push(list("Added for this question", rows));
   }
   if (loaded.length > 0) {
-    const rows = loaded.slice(0, 10).map(({ path, share }) => `${linkTo(path, 0)} ${Math.round(share * 100)} %`);
+    const rows = loaded.slice(0, 10).map(({ path, share }) => `${linkTo(path, 0)} ${percentText(share)}`);
     parts.push(list("Loaded most (loaded is not the same as used)", rows));
   }
   parts.push(`*${plainText(model)}: ${figures(stats)}*`);
@@ -102,12 +104,11 @@ function citationLine(citation: PanelCitation, linkTo: (path: string, line: numb
 
 /** What an answer took, in a line. */
 export function figures(stats: PanelAnswer["stats"]): string {
-  const number = (value: number): string => (value >= 10 ? Math.round(value).toString() : value.toFixed(1));
   return [
-    `${stats.decodedTokens} tokens at ${number(stats.decodeTokensPerSecond)} tokens/s`,
-    `first after ${number(stats.timeToFirstTokenMs / 1000)} s`,
-    `${stats.prefilledTokens} tokens read, ${stats.reusedTokens} from memory`,
-    `${stats.pagesAttended} of ${stats.pagesTotal} pages attended`,
+    `${counted(stats.decodedTokens, "token")} at ${rateText(stats.decodeTokensPerSecond)} tokens/s`,
+    `first after ${rateText(stats.timeToFirstTokenMs / 1000)} s`,
+    `${counted(stats.prefilledTokens, "token")} read, ${numberText(stats.reusedTokens)} from memory`,
+    `${numberText(stats.pagesAttended)} of ${numberText(stats.pagesTotal)} pages attended`,
     plainText(stats.backend),
   ].join(", ");
 }

@@ -40,6 +40,11 @@ const advice: Record<string, Advice> = {
   "disk-full": again("Free some space and ask again; what has arrived is kept."),
   busy: again("Wait for the running answer, or stop it."),
   disposed: again("Ask again; the engine starts anew."),
+  "backend-refused": {
+    nextStep:
+      "Set quire.backend to auto where it asks for a GPU; else install the Quire package made for this system. The log says what was tried.",
+    remedies: ["open settings", "show log", "ask again"],
+  },
   "device-fault": again("Ask again; the engine starts anew."),
   "memory-full": {
     nextStep: "Start a new thread, or raise quire.context.tokenBudget.",

@@ -1,8 +1,8 @@
 // places.ts — a document's path, as Quire shows it, and the place in the workspace that it means; both ways.
 //
-// In a workspace of one folder a path begins in that folder; in one of several it begins with the folder's name, made unique
-// as the engine does (engine/collect/collect.ts). A path that could lead out of its folder means nothing. Pure: it does not
-// look whether the file is there.
+// In a workspace of one folder a path begins in that folder; in one of several it begins with the folder's name, of which there
+// are no two (extension/workspace/folders.ts). A path that could lead out of its folder means nothing. Pure: it does not look
+// whether the file is there.
 
 /** What of an editor's folder matters: its name and the path part of its address, with slashes. */
 export interface Folder {
@@ -42,19 +42,8 @@ function isName(segment: string, windows: boolean): boolean {
   return !(windows && /[\\:]/.test(segment));
 }
 
-function prefixes(folders: readonly Folder[]): string[] {
-  if (folders.length === 1) return [""];
-  const taken = new Set(folders.map(({ name }) => name));
-  const used = new Set<string>();
-  return folders.map((folder) => {
-    let name = folder.name;
-    for (let times = 2; used.has(name); times++) {
-      const next = `${folder.name}-${times}`;
-      if (!taken.has(next)) name = next;
-    }
-    used.add(name);
-    return `${name}/`;
-  });
-}
+/** What stands before a folder's paths: as the engine has it (engine/collect/shown-path.ts), to which the same names are given. */
+const prefixes = (folders: readonly Folder[]): string[] =>
+  folders.map(({ name }) => (folders.length === 1 ? "" : `${name}/`));
 
 const withSlash = (path: string): string => (path.endsWith("/") ? path : `${path}/`);

@@ -2,6 +2,7 @@
 // earlier question. What was typed and not asked is there again the next time.
 
 import * as vscode from "vscode";
+import { rowText } from "./notice-text.ts";
 import { type QuestionRow, questionRows } from "./question-items.ts";
 
 type Item = vscode.QuickPickItem & { row?: QuestionRow };
@@ -47,17 +48,12 @@ function toItems(rows: readonly QuestionRow[]): Item[] {
   const separator = { label: vscode.l10n.t("Earlier questions"), kind: vscode.QuickPickItemKind.Separator };
   return [
     ...typed.map((row) => ({
-      label: escapeIcons(row.question),
+      label: rowText(row.question),
       description: vscode.l10n.t("ask this"),
       alwaysShow: true,
       row,
     })),
     ...(earlier.length > 0 ? [separator] : []),
-    ...earlier.map((row) => ({ label: "$(history)", description: escapeIcons(row.question), alwaysShow: true, row })),
+    ...earlier.map((row) => ({ label: "$(history)", description: rowText(row.question), alwaysShow: true, row })),
   ];
-}
-
-/** `$(name)` in a label is an icon, and line breaks are none. */
-function escapeIcons(text: string): string {
-  return text.replace(/\$\(/g, "$ (").replace(/\s+/g, " ");
 }

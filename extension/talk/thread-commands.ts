@@ -3,7 +3,7 @@
 import { posix } from "node:path";
 import * as vscode from "vscode";
 import { copyAnswer, encodePath, exportThread } from "./export-markdown.ts";
-import { noticeText } from "./notice-text.ts";
+import { noticeText, rowText } from "./notice-text.ts";
 import type { Talk } from "./talk.ts";
 import { uriOfPath } from "./workspace-places.ts";
 
@@ -11,7 +11,7 @@ import { uriOfPath } from "./workspace-places.ts";
 export async function chooseThread(talk: Talk): Promise<boolean> {
   const items = talk.earlier.map(({ id, question, askedAt, turns }) => ({
     id,
-    label: question.replace(/\$\(/g, "$ (").replace(/\s+/g, " "),
+    label: rowText(question),
     description: turns === 1 ? vscode.l10n.t("1 question") : vscode.l10n.t("{0} questions", turns),
     detail: new Date(askedAt).toLocaleString(),
   }));

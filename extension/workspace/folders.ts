@@ -15,6 +15,18 @@ export interface EditorFolder {
   exclude?: string[];
 }
 
+/** A name for each folder, in order, and no name twice: the engine shows several folders by them, and so does the panel. */
+export function uniqueNames(names: readonly string[]): string[] {
+  const taken = new Set(names);
+  const used = new Set<string>();
+  return names.map((given) => {
+    let name = given;
+    for (let times = 2; used.has(name); times++) if (!taken.has(`${given}-${times}`)) name = `${given}-${times}`;
+    used.add(name);
+    return name;
+  });
+}
+
 export interface EditorDocument {
   scheme: string;
   path: string;
@@ -27,14 +39,14 @@ const longestUnsaved = 1_000_000;
 
 /** Folders on disk, by names of their own: the engine begins paths with them where there are several. */
 export function foldersOnDisk(folders: readonly EditorFolder[]): WorkspaceFolder[] {
-  const taken = new Map<string, number>();
-  return folders
-    .filter(({ scheme }) => scheme === "file")
-    .map(({ name, path, include = [], exclude = [] }) => {
-      const count = (taken.get(name) ?? 0) + 1;
-      taken.set(name, count);
-      return { name: count === 1 ? name : `${name} (${count})`, root: path, include, exclude };
-    });
+  const onDisk = folders.filter(({ scheme }) => scheme === "file");
+  const names = uniqueNames(onDisk.map(({ name }) => name));
+  return onDisk.map(({ name, path, include = [], exclude = [] }, index) => ({
+    name: names[index] ?? name,
+    root: path,
+    include,
+    exclude,
+  }));
 }
 
 /** Why nothing can be asked in these folders, and what to do; undefined: one can. */

@@ -5,8 +5,8 @@
 // only says its number: what it opens is looked up by who handles the click. No style attributes: the page forbids them.
 
 import createMarkdown, { type Env, type MarkdownIt, type StateInline, type Token } from "markdown-it";
+import { openly, placeText } from "../../words/figures.ts";
 import type { PanelCitation } from "../messages.ts";
-import { openly, placeText } from "../words.ts";
 
 /** What the rules need to know of the answer that they render. */
 class Answer {

@@ -3,8 +3,8 @@
 // In: an answer. Out: a section that opens. "Loaded" is what selection chose, never called a source: loaded is not the same as used.
 
 import { html, nothing, type TemplateResult } from "lit";
+import { counted, numberText, openly, percentText, rateText } from "../../words/figures.ts";
 import type { PanelAnswer } from "../messages.ts";
-import { counted, numberText, openly, percentText, rateText } from "../words.ts";
 import { placeButton } from "./buttons.ts";
 
 type Open = (path: string, line: number) => void;

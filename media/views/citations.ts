@@ -4,8 +4,8 @@
 // In: an answer's citations. Out: a list below the answer.
 
 import { html, nothing, type TemplateResult } from "lit";
+import { counted, placeText } from "../../words/figures.ts";
 import type { PanelCitation } from "../messages.ts";
-import { counted, placeText } from "../words.ts";
 import { icon, placeButton } from "./buttons.ts";
 
 type Open = (path: string, line: number) => void;

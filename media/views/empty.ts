@@ -43,6 +43,7 @@ function engineHint(engine: EngineState): string {
   if (engine.state === "stopped")
     return "The engine starts with the first question, which takes longer than the later ones.";
   if (engine.state === "starting") return "The engine is starting.";
+  if (engine.state === "fetching") return `The model is being downloaded: ${Math.floor(engine.percent)} %.`;
   if (engine.state === "reading") return `The workspace is being read: ${Math.floor(engine.percent)} %.`;
   if (engine.state === "ready") return "The engine is ready.";
   return "";

@@ -74,6 +74,8 @@ export class HeaderView extends LightElement {
 const stateWords: Record<EngineState["state"], string> = {
   stopped: "Not started",
   starting: "Starting",
+  fetching: "Downloading",
+  preparing: "Preparing",
   reading: "Reading",
   ready: "Ready",
   answering: "Answering",
@@ -81,7 +83,7 @@ const stateWords: Record<EngineState["state"], string> = {
 };
 
 function engineState(engine: EngineState): TemplateResult {
-  const figure = engine.state === "reading" ? ` ${Math.floor(engine.percent)} %` : "";
+  const figure = "percent" in engine ? ` ${Math.floor(engine.percent)} %` : "";
   return html`<span class="engine-state state-${engine.state}"
     ><span class="state-dot" aria-hidden="true"></span>${stateWords[engine.state]}${figure}</span
   >`;

@@ -4,8 +4,8 @@
 // which the page's policy allows, and fills that stay in high contrast.
 
 import { html, svg, type TemplateResult } from "lit";
+import { numberText, percentText } from "../../words/figures.ts";
 import type { PanelState } from "../messages.ts";
-import { numberText, percentText } from "../words.ts";
 
 type Meter = NonNullable<PanelState["meter"]>;
 

@@ -5,8 +5,8 @@
 
 import { html, nothing, type TemplateResult } from "lit";
 import "@vscode-elements/elements/dist/vscode-progress-bar/index.js";
+import { progressWords } from "../../words/progress.ts";
 import type { PanelProgress } from "../messages.ts";
-import { progressWords } from "../progress-words.ts";
 
 export function progressView(progress: PanelProgress | undefined): TemplateResult {
   const { title, figures, share } = progressWords(progress ?? { stage: "starting" });

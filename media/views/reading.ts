@@ -3,9 +3,9 @@
 // In: what the host says of the reading. Out: a section that opens. No file is dropped in silence: long lists say how many more.
 
 import { html, nothing, type TemplateResult } from "lit";
+import { counted, numberText, openly } from "../../words/figures.ts";
+import { groupDocuments, groupLeftOut, ownTokens } from "../../words/reading.ts";
 import type { PanelReading } from "../messages.ts";
-import { groupDocuments, groupLeftOut, ownTokens } from "../reading-groups.ts";
-import { counted, numberText, openly } from "../words.ts";
 import { placeButton } from "./buttons.ts";
 
 /** More rows than this help nobody and slow the panel down. */

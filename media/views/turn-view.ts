@@ -4,10 +4,10 @@
 // finished blocks.
 
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { openly } from "../../words/figures.ts";
 import { type CopyCode, MarkdownView } from "../markdown/markdown-view.ts";
 import type { PanelAnswer, PanelTurn, ToHost } from "../messages.ts";
 import { markdownOf } from "../panel-state.ts";
-import { openly } from "../words.ts";
 import { answerDetails } from "./answer-details.ts";
 import { button, icon, placeButton } from "./buttons.ts";
 import { citationId, citationsView } from "./citations.ts";

@@ -151,9 +151,8 @@ describe("the engine's process", function () {
     };
     const settings = askSettings(() => undefined).engine;
     await assert.rejects(supervisor.request(methods.map, { id: "1", workspace, settings, mayFetch: false }));
-    assert.ok(states.includes("answering"));
+    assert.ok(states.includes("preparing") && !states.includes("answering"), states.join(", "));
     assert.equal(supervisor.state.state, "ready");
-    assert.equal(supervisor.progress, undefined);
   });
 
   it("that is restarted while it starts does not stay beside the next one", async () => {
@@ -191,6 +190,19 @@ describe("the engine's process", function () {
     assert.equal(supervisor.state.state, "stopped");
     assert.equal(supervisor.pid, undefined);
     assert.deepEqual(crashes, []);
+  });
+
+  it("whose device takes nothing more is ended and started again; the user is told once", async () => {
+    const { supervisor, crashes } = watch(faulty("device"));
+    const asked = supervisor.request(methods.doctor, {});
+    await reach(supervisor, "ready");
+    const first = supervisor.pid ?? 0;
+    await assert.rejects(asked, failure("device-fault", /fell over/));
+    await reach(supervisor, "ready");
+    assert.notEqual(supervisor.pid, first);
+    assert.deepEqual(crashes, ["The GPU fell over."]);
+    await assert.rejects(supervisor.request(methods.doctor, {}), failure("device-fault", /fell over/));
+    assert.equal(crashes.length, 1);
   });
 
   it("goes with its keeper", async () => {

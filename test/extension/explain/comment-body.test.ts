@@ -22,7 +22,7 @@ function answer(marked: string, path = "src/a.ts"): PanelAnswer {
 describe("an inline comment", () => {
   it("says what is being done, below what has streamed", () => {
     const body = answerBody(turn({ text: "It **adds**", progress: { stage: "answering" } }), addressOf);
-    assert.equal(body.markdown, "It **adds**\n\n*Answering…*");
+    assert.equal(body.markdown, "It **adds**\n\n*Writing the answer.*");
     assert.deepEqual(body.trusted, []);
   });
 

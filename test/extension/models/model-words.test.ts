@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { ModelRow } from "../../../engine/protocol.ts";
-import { modelChoices, size } from "../../../extension/models/model-words.ts";
+import { modelChoices } from "../../../extension/models/model-words.ts";
 
 const row = (name: string, state: ModelRow["state"]): ModelRow => ({
   name,
@@ -27,9 +27,5 @@ describe("the model picker", () => {
 
   it("marks the automatic choice where it is chosen", () => {
     assert.match(modelChoices([], "auto")[0]?.label ?? "", /^\$\(check\)/);
-  });
-
-  it("writes sizes as people read them", () => {
-    assert.deepEqual([size(491_400_064), size(1_117_320_768)], ["491 MB", "1.1 GB"]);
   });
 });

@@ -63,7 +63,9 @@ describe("settings", () => {
       assert.equal(refused.length, 1);
       assert.match(
         refused[0] ?? "",
-        new RegExp(`^quire\\.${name.replace(".", "\\.")} cannot be .*is used instead\\.$`),
+        new RegExp(
+          `^The setting quire\\.${name.replace(".", "\\.")} cannot be .*is used instead\\. In the settings, give .*\\.$`,
+        ),
       );
     });
   }

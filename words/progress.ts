@@ -1,9 +1,9 @@
-// progress-words.ts — what is being done for a turn, as a sentence and, where it can be counted, a share.
+// progress.ts — what is being done for a turn, as a sentence and, where it can be counted, a share.
 //
 // In: a turn's progress. Out: words for the eye, shorter words for the ear. Pure.
 
-import type { PanelProgress } from "./messages.ts";
-import { bytesText, durationText, numberText, percentText, rateText } from "./words.ts";
+import type { PanelProgress } from "../media/messages.ts";
+import { bytesText, durationText, numberText, percentText, rateText } from "./figures.ts";
 
 export interface ProgressWords {
   /** What is being done, without figures. */
@@ -63,6 +63,12 @@ export function progressWords(progress: PanelProgress): ProgressWords {
     };
   }
   return { title, figures: "", share: undefined, secondsLeft: undefined };
+}
+
+/** The same in one sentence with its figures, for places without a bar. */
+export function progressSentence(progress: PanelProgress): string {
+  const { title, figures } = progressWords(progress);
+  return figures === "" ? title : `${title} ${figures}.`;
 }
 
 function shareOf(done: number, total: number): number {

@@ -1,6 +1,6 @@
-// reading-groups.ts — what was read, by detail, and what was left out, by reason: counts, tokens, paths. Pure.
+// reading.ts — what was read, by detail, and what was left out, by reason: counts, tokens, paths. Pure.
 
-import type { PanelReading } from "./messages.ts";
+import type { PanelReading } from "../media/messages.ts";
 
 type Detail = PanelReading["documents"][number]["detail"];
 
@@ -25,7 +25,7 @@ const details: [Detail, string][] = [
 ];
 
 /** Documents that Quire wrote itself (its instructions, the outline) have such names instead of paths. */
-const ownDocument = /^\([\w ]+\)$/;
+const ownDocument = /^\((?:instructions|outline)\)$/;
 
 /** Files by detail, the most tokens of each first; a detail without files has no group. Quire's own documents are no files. */
 export function groupDocuments(documents: PanelReading["documents"]): DetailGroup[] {

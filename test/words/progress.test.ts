@@ -1,7 +1,7 @@
-// progress-words.test.ts — each stage as a sentence; figures and shares where there are any.
+// progress.test.ts — each stage as a sentence; figures and shares where there are any.
 import assert from "node:assert/strict";
 import type { PanelProgress } from "../../media/messages.ts";
-import { progressWords } from "../../media/progress-words.ts";
+import { progressWords } from "../../words/progress.ts";
 
 describe("progress in words", () => {
   it("of reading: tokens, speed, time left, share", () => {

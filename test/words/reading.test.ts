@@ -1,6 +1,6 @@
 // reading-groups.test.ts — what was read by detail and left out by reason: no file is lost, Quire's own documents are no files.
 import assert from "node:assert/strict";
-import { groupDocuments, groupLeftOut, ownTokens } from "../../media/reading-groups.ts";
+import { groupDocuments, groupLeftOut, ownTokens } from "../../words/reading.ts";
 
 describe("groups of what was read", () => {
   const documents = [

@@ -6,17 +6,19 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:f
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { buildTools, jobs } from "./build-tools.mjs";
-import { crossAddon } from "./cross-addon.mjs";
+import { addonSources, crossAddon } from "./cross-addon.mjs";
 import { addon, build, native, root } from "./layout.mjs";
-import { dropStamp, filesUnder, hashOf, readStamp, writeStamp } from "./stamps.mjs";
+import { dropStamp, hashOf, readStamp, writeStamp } from "./stamps.mjs";
 import { run, Stop, step } from "./steps.mjs";
 import { thisTarget } from "./targets.mjs";
 
 const stampFile = join(build, ".stamps", "addon");
 
 function wanted() {
-  const sources = filesUnder(native).filter((path) => !path.endsWith(".d.ts"));
-  return hashOf([...sources, join(root, "package-lock.json")], [process.platform, process.arch, process.env.CXX ?? ""]);
+  return hashOf(
+    [...addonSources(), join(root, "package-lock.json")],
+    [process.platform, process.arch, process.env.CXX ?? ""],
+  );
 }
 
 export function addonReady() {

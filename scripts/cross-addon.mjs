@@ -3,7 +3,7 @@
 // Zig brings the C and C++ libraries of every target; the first build of a target takes a minute more, for them. Trees are in
 // build/cross/<target>. The addon is the same source as the one built here; on ARM it has the plain backend only.
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { buildTools, jobs } from "./build-tools.mjs";
 import { build, cacheFolder, native, nodeModules, root } from "./layout.mjs";
 import { findBuildTools } from "./prerequisites.mjs";
@@ -12,17 +12,20 @@ import { run, Stop, step } from "./steps.mjs";
 import { targets } from "./targets.mjs";
 import { fromWheel } from "./wheels.mjs";
 
+/** What the addon for processors is made of: not the CUDA backend, which goes into an addon of its own. */
+export const addonSources = () => {
+  const gpu = ["cuda", join("kernels", "cuda")].map((folder) => join(native, folder) + sep);
+  return filesUnder(native).filter((path) => !path.endsWith(".d.ts") && !gpu.some((folder) => path.startsWith(folder)));
+};
+
 /** Builds the target's addon if its sources changed, and returns its path. */
 export async function crossAddon(target) {
   const { zig: triple, system, processor } = targets[target];
   const tree = join(build, "cross", target);
   const made = join(tree, "quire.node");
   const stamp = join(build, ".stamps", `addon-${target}`);
-  const sources = [...filesUnder(native), join(root, "package-lock.json"), join(root, "scripts", "wheels.mjs")];
-  const want = hashOf(
-    sources.filter((path) => !path.endsWith(".d.ts")),
-    [triple],
-  );
+  const others = ["package-lock.json", join("scripts", "wheels.mjs")].map((name) => join(root, name));
+  const want = hashOf([...addonSources(), ...others], [triple]);
   if (existsSync(made) && readStamp(stamp) === want) return made;
   const found = await findBuildTools();
   const zig = await fromWheel("ziglang", found.python);

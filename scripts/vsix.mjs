@@ -20,6 +20,8 @@ import { zipEntries } from "./zip.mjs";
 
 const folder = join(root, "package");
 const addonPath = "build/Release/quire.node";
+/** Made by `npm run build:cuda`; a package for another system goes without. */
+const cudaAddonPath = "build/Release/quire-cuda.node";
 /** More would be a mistake: a model, a debug build, source maps. */
 const largestBytes = 40 * 1024 * 1024;
 
@@ -79,9 +81,29 @@ async function contents(target, addonFile) {
   for (const path of ["package.json", `bin/${targets[target]?.rg ?? "rg"}`])
     files.set(`dist/node_modules/${name}/${path}`, join(ripgrep, path));
   if (target in targets) checkBinaries(target, addonFile, join(ripgrep, "bin", targets[target].rg));
+  const refused = files.has(cudaAddonPath) ? refusedCuda(target, files.get(cudaAddonPath), addonFile) : undefined;
+  if (refused !== undefined) {
+    process.stdout.write(`without the CUDA backend: ${refused}\n`);
+    files.delete(cudaAddonPath);
+  }
   const missing = needed(target).filter((path) => !files.has(path) || !existsSync(files.get(path)));
   if (missing.length > 0) throw new Stop(`the package would lack ${missing.join(", ")}`);
   return new Map([...files].sort());
+}
+
+/** Why the CUDA addon built here does not fit a package; undefined: it does. */
+function refusedCuda(target, file, addonFile) {
+  const bytes = readFileSync(file);
+  const system = systemOf(bytes);
+  if (system !== target) return `the one built here is for ${system}, not for ${target}`;
+  return addonFile === addon ? undefined : tooNew(bytes);
+}
+
+/** What a package for old systems cannot have, in words; undefined: it asks for no newer glibc than they have. */
+function tooNew(bytes) {
+  const glibc = newestGlibc(bytes);
+  if (glibc === undefined || compareVersions(glibc, newestGlibcAllowed) <= 0) return undefined;
+  return `it needs glibc ${glibc}, newer than ${newestGlibcAllowed}`;
 }
 
 /** Binaries of the target, and an addon that old systems can load; the one built here for this machine may ask for more. */
@@ -90,9 +112,8 @@ function checkBinaries(target, addonFile, rg) {
     const system = systemOf(readFileSync(file));
     if (system !== target) throw new Stop(`${file} is for ${system ?? "no system we know"}, not for ${target}`);
   }
-  const glibc = newestGlibc(readFileSync(addonFile));
-  if (addonFile !== addon && glibc !== undefined && compareVersions(glibc, newestGlibcAllowed) > 0)
-    throw new Stop(`${addonFile} needs glibc ${glibc}, newer than ${newestGlibcAllowed}`);
+  const refused = addonFile === addon ? undefined : tooNew(readFileSync(addonFile));
+  if (refused !== undefined) throw new Stop(`${addonFile}: ${refused}`);
 }
 
 function stage(files, place) {

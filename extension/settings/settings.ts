@@ -46,6 +46,12 @@ const settings = {
     usual: 1024,
   },
   exact: { name: "attention.exact", shape: z.boolean(), fits: "true or false", usual: false },
+  backend: {
+    name: "backend",
+    shape: z.enum(["auto", "cpu", "cuda"]),
+    fits: "auto, cpu or cuda",
+    usual: "auto" as const,
+  },
   threads: { name: "engine.threads", ...whole(0, 1024), usual: 0 },
   maxTokens: { name: "answer.maxTokens", ...whole(16, 8192), usual: 512 },
   temperature: { name: "sampling.temperature", ...within(0, 10), usual: 0 },
@@ -78,6 +84,7 @@ export function askSettings(read: ReadSetting): AskSettings {
       exact: take(settings.exact),
       threads: take(settings.threads),
       cpu: "auto",
+      backend: take<"auto" | "cpu" | "cuda">(settings.backend),
     },
     maxTokens: take(settings.maxTokens),
     sampling: {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import { addonSources } from "../../scripts/cross-addon.mjs";
 import { native } from "../../scripts/layout.mjs";
 import { filesUnder } from "../../scripts/stamps.mjs";
 
@@ -20,6 +21,15 @@ describe("native/CMakeLists.txt", () => {
   it("lists every source, once", () => {
     const listed = ["CORE", "AVX2", "AVX512", "ADDON"].flatMap((name) => list(`QUIRE_${name}_SOURCES`));
     assert.deepEqual(listed.toSorted(), onDisk.toSorted());
+  });
+
+  it("says when the addon is built anew: not with an edit of the CUDA backend, which it does not hold", () => {
+    const built: string[] = addonSources().map((file: string) => path.relative(native, file).replaceAll("\\", "/"));
+    for (const source of list("QUIRE_CORE_SOURCES")) assert.ok(built.includes(source), source);
+    assert.deepEqual(
+      built.filter((file) => /(^|\/)cuda\/|\.cuh?$/.test(file)),
+      [],
+    );
   });
 
   it("gives a file the instructions that its name says, and no others", () => {

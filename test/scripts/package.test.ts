@@ -57,6 +57,10 @@ describe("the package", function () {
       "extension.vsixmanifest",
       "extension/LICENSE.txt",
       "extension/build/Release/quire.node",
+      // Where `npm run build:cuda` has run, its addon goes along.
+      ...(existsSync(path.join(root, "build", "Release", "quire-cuda.node"))
+        ? ["extension/build/Release/quire-cuda.node"]
+        : []),
       "extension/changelog.md",
       ...["ThirdPartyNotices.txt", "cli.cjs", "codicon.ttf", "engine.cjs", "extension.cjs"].map(
         (f) => `extension/dist/${f}`,

@@ -54,13 +54,16 @@ double median(std::vector<float> values) {
   return values[values.size() / 2];
 }
 
-// Microseconds a call of `record`, which puts `calls` calls on the stream.
-double time_graph(cudaStream_t stream, int calls, const std::function<void()>& record) {
+// Microseconds a call of `record`, which puts `calls` calls on the stream; how many kernels a call is.
+double time_graph(cudaStream_t stream, int calls, const std::function<void()>& record, int64_t* kernels = nullptr) {
   cudaGraph_t graph;
   cudaGraphExec_t executable;
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "bench");
   record();
   check(cudaStreamEndCapture(stream, &graph), "bench");
+  size_t nodes = 0;
+  check(cudaGraphGetNodes(graph, nullptr, &nodes), "bench");
+  if (kernels != nullptr) *kernels = static_cast<int64_t>(nodes) / calls;
   check(cudaGraphInstantiate(&executable, graph, 0), "bench");
   cudaEvent_t begin, end;
   check(cudaEventCreate(&begin), "bench");
@@ -152,8 +155,9 @@ void measure(cudaStream_t stream, const Shape& shape, int64_t context, double pe
   DeviceBuffer<unsigned char> workspace(
       std::max(attention_step_workspace(make(0, false)), attention_step_workspace(make(0, true))));
   check(cudaMemset(workspace.get(), 0, static_cast<size_t>(workspace.count())), "bench");
+  int64_t kernels = 0;
   const auto run = [&](bool dense, int only) {
-    return time_graph(stream, calls, [&] {
+    const auto record = [&] {
       for (int call = 0; call < calls; ++call) {
         AttentionStep args = make(call, dense);
         args.workspace = workspace.get();
@@ -162,7 +166,8 @@ void measure(cudaStream_t stream, const Shape& shape, int64_t context, double pe
         else
           attention_step_part(args, only, stream);
       }
-    });
+    };
+    return time_graph(stream, calls, record, only < 0 && !dense ? &kernels : nullptr);
   };
   const double us = run(false, -1);
   const bool selects = n > kBudget;
@@ -173,11 +178,11 @@ void measure(cudaStream_t stream, const Shape& shape, int64_t context, double pe
       "{\"heads\":%d,\"kvHeads\":%d,\"headSize\":%d,\"context\":%lld,\"us\":%.2f,\"scoreUs\":%.2f,\"selectUs\":%.2f,"
       "\"attendUs\":%.2f,"
       "\"ownDenseUs\":%.2f,\"bytes\":%.0f,\"scoreGBs\":%.0f,\"attendGBs\":%.0f,\"ownDenseGBs\":%.0f,\"peakGBs\":%.0f,"
-      "\"bytesShare\":%.3f,\"pools\":%lld,\"calls\":%d}\n",
+      "\"bytesShare\":%.3f,\"kernels\":%lld,\"pools\":%lld,\"calls\":%d}\n",
       shape.heads, shape.kv_heads, shape.head_size, static_cast<long long>(context), us, score_us, select_us, attend_us,
       dense_us, touched, selects ? score_bytes / score_us / 1000 : 0.0, attend_bytes / attend_us / 1000,
       2.0 * static_cast<double>(halves) / dense_us / 1000, peak, touched / (peak * 1000) / us,
-      static_cast<long long>(pools), calls);
+      static_cast<long long>(kernels), static_cast<long long>(pools), calls);
   std::fflush(stdout);
 }
 

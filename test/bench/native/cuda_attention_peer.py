@@ -1,10 +1,10 @@
-"""cuda_attention_peer.py: PyTorch's dense decode attention beside ours, on the same card, as rows of test/bench/results.
+"""cuda_attention_peer.py: PyTorch's dense decode attention beside ours, on the same card, as rows of the GPU's bench.
 
-usage: QUIRE_COMMIT=… cuda_attention_peer.py BENCH OUT.json [quick]     BENCH is the program of cuda_attention_bench.cu
+usage: cuda_attention_peer.py BENCH OUT [quick]     BENCH is the program of cuda_attention_bench.cu; OUT gets JSON lines
 The peer is scaled_dot_product_attention with every back end that takes the inputs, heads of a group as they are (enable_gqa)
 and packed as query rows of one KV head, each captured in a CUDA graph over rotating inputs; the fastest median counts.
 """
-import datetime, json, os, subprocess, sys
+import json, subprocess, sys
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -74,15 +74,14 @@ def main():
         us, back_end = dense_us(row["heads"], row["kvHeads"], row["headSize"], row["context"])
         row = {"bench": "gpu", "what": "attention", **row, "denseUs": round(us, 2), "denseBackEnd": back_end,
                "speedup": round(us / row["us"], 2), "ownDenseSpeedup": round(us / row["ownDenseUs"], 2), "gpu": card,
-               "pageBudget": 2048, "summary": "mean/spread", "vote": "softmax", "commit": os.environ.get("QUIRE_COMMIT", "unknown"), "date": datetime.date.today().isoformat(),
+               "pageBudget": 2048, "summary": "mean-spread", "vote": "softmax", "denseLayers": 0,
                "cuda": torch.version.cuda, "torch": torch.__version__}
         rows.append(row)
         print("%2d/%-2d %3d %7d  us %7.1f = score %6.1f select %5.1f attend %5.1f | dense own %7.1f torch %7.1f %s | %5.2fx share %.2f GB/s score %d attend %d dense %d of %d" % (
             row["heads"], row["kvHeads"], row["headSize"], row["context"], row["us"], row["scoreUs"], row["selectUs"], row["attendUs"],
             row["ownDenseUs"], us, back_end, row["speedup"], row["bytesShare"], row["scoreGBs"], row["attendGBs"], row["ownDenseGBs"], row["peakGBs"]), flush=True)
     with open(out, "w") as file:
-        json.dump(rows, file, indent=1)
-        file.write("\n")
+        file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 main()

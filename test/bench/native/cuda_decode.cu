@@ -157,12 +157,13 @@ void bench_shape(const Shape& shape, const std::vector<int64_t>& contexts, int64
             "{\"bench\":\"gpu\",\"what\":\"decode\",\"gpu\":\"%s\",\"shape\":\"%s\",\"context\":%lld,\"pageBudget\":%"
             "lld,"
             "\"summary\":\"mean-spread\",\"vote\":\"softmax\",\"denseLayers\":0,\"quire\":%.1f,\"msPerToken\":%.3f,"
-            "\"weightGB\":%.2f,\"weightGBs\":%.0f,\"attendedShare\":%.3f}\n",
+            "\"weightGB\":%.2f,\"weightGBs\":%.0f,\"attendedShare\":%.3f,\"kernels\":%lld}\n",
             gpu.c_str(), shape.name, static_cast<long long>(context), static_cast<long long>(budget),
             1 / median(seconds), median(seconds) * 1e3, model->bytes / 1e9,
             (model->bytes - (shape.own_head ? shape.geometry.vocabulary / 16 * model->embedding.group_bytes : 0)) /
                 median(seconds) / 1e9,
-            static_cast<double>(counts.attended) / std::max<double>(1, static_cast<double>(counts.total)));
+            static_cast<double>(counts.attended) / std::max<double>(1, static_cast<double>(counts.total)),
+            static_cast<long long>(forward.step_kernels()));
       } else {
         std::vector<int32_t> chunk(8192);
         for (size_t i = 0; i < chunk.size(); ++i) chunk[i] = static_cast<int32_t>(i * 7919 % 50000);

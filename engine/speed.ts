@@ -1,25 +1,39 @@
 // speed.ts — how fast this machine reads: what was measured the last time, else an estimate from its cores and instructions.
 //
 // In and out: one small JSON file in the per-user folder, by backend, threads and model. A measurement is the speed of a read
-// brought back to an empty memory, so that it can be used for any length.
+// brought back to an empty memory, so that it can be used for any length. Other programs make a read slow and nothing makes it
+// fast, so the fastest of the last few counts: one busy hour must not decide for ever which model answers.
 
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import type { Machine } from "../native/index.d.ts";
 import { catalog, type ModelEntry } from "./models/catalog.ts";
-import { readingSeconds } from "./models/choose.ts";
+import { readingSeconds, speedOf } from "./models/choose.ts";
 import { quireHome } from "./paths.ts";
 
-const schema = z.record(z.string(), z.number().positive());
+/** The last speeds, oldest first; a single number is what earlier versions kept. */
+const schema = z.record(
+  z.string(),
+  z.union([
+    z.array(z.number().positive()),
+    z
+      .number()
+      .positive()
+      .transform((speed) => [speed]),
+  ]),
+);
 
 /** Tokens per second and core of the 0.5B with little in memory; measured on one Zen 4 core, scaled for the others. */
-const estimatePerCore: Readonly<Record<string, number>> = { "avx512-vnni": 200, avx2: 70, plain: 3 };
+const estimatePerCore: Readonly<Record<string, number>> = { "avx512-vnni": 300, avx2: 100, plain: 3 };
 const estimatedModel = "qwen2.5-coder-0.5b";
 /** The same of a GPU, whole: a small one's; an H100 was measured at twelve times that. */
 const estimateOfGpu = 10_000;
 /** A read shorter than this is mostly overhead and says nothing. */
 const leastTokens = 1024;
+const mostKept = 5;
+/** Fewer reads than this may all have had bad luck; another model's speed, scaled, is then believed where it is higher. */
+const enoughReads = 3;
 
 export interface Speeds {
   /** By model name. */
@@ -30,7 +44,7 @@ export interface Speeds {
 const fileOf = (): string => path.join(quireHome(), "speed.json");
 const keyOf = (backend: string, threads: number, model: string): string => `${backend} ${threads} ${model}`;
 
-async function load(): Promise<Record<string, number>> {
+async function load(): Promise<Record<string, number[]>> {
   try {
     return schema.parse(JSON.parse(await readFile(fileOf(), "utf8")));
   } catch {
@@ -46,11 +60,17 @@ export async function knownSpeeds(machine: Machine, cpu: string, threads: number
   const onCpu = cpu === "auto" ? (machine.cpuBackends[0] ?? "plain") : cpu;
   const backend = gpu === undefined ? onCpu : `cuda ${gpu}`;
   const count = threads > 0 ? threads : machine.cores;
-  const measured = await load();
-  const tokensPerSecond: Record<string, number> = {};
+  const all = await load();
+  const fastest: Record<string, number> = {};
   for (const { name } of catalog) {
-    const speed = measured[keyOf(backend, count, name)];
-    if (speed !== undefined) tokensPerSecond[name] = speed;
+    const runs = all[keyOf(backend, count, name)] ?? [];
+    if (runs.length > 0) fastest[name] = Math.max(...runs);
+  }
+  const tokensPerSecond = { ...fastest };
+  for (const entry of catalog) {
+    const { [entry.name]: own, ...others } = fastest;
+    if (own === undefined || (all[keyOf(backend, count, entry.name)]?.length ?? 0) >= enoughReads) continue;
+    tokensPerSecond[entry.name] = Math.max(own, speedOf(entry, others) ?? 0);
   }
   if (Object.keys(tokensPerSecond).length > 0) return { tokensPerSecond, measured: true };
   if (gpu !== undefined) return { tokensPerSecond: { [estimatedModel]: estimateOfGpu }, measured: false };
@@ -70,7 +90,9 @@ export async function rememberSpeed(
   // readingSeconds at 1 token/s is the read's length in units of an empty memory's tokens.
   const speed = readingSeconds(entry, tokens, 1) / seconds;
   try {
-    const all = { ...(await load()), [keyOf(backend, threads, entry.name)]: speed };
+    const before = await load();
+    const key = keyOf(backend, threads, entry.name);
+    const all = { ...before, [key]: [...(before[key] ?? []), speed].slice(-mostKept) };
     await mkdir(quireHome(), { recursive: true, mode: 0o700 });
     const temporary = `${fileOf()}.${process.pid}`;
     await writeFile(temporary, JSON.stringify(all), { mode: 0o600 });

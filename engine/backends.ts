@@ -29,7 +29,7 @@ export interface Backend {
 
 /** Below this, not even a small model and its memory find room. */
 const leastFreeBytes = 1e9;
-const patienceMs = 30_000;
+const usualPatience = 30_000;
 
 const schema = z.object({ name: z.string(), refusal: z.string(), memoryBytes: z.number(), freeBytes: z.number() });
 
@@ -40,17 +40,17 @@ let tried: Promise<Gpu> | undefined;
 
 /** The GPU, or why there is none that can be used. Never throws. */
 export function findGpu(): Promise<Gpu> {
-  tried ??= tryGpu();
+  tried ??= tryGpu(cudaAddon());
   return tried;
 }
 
-async function tryGpu(): Promise<Gpu> {
-  const file = cudaAddon();
+/** Tries a file in a child that has `patience` milliseconds. Never throws. */
+export async function tryGpu(file: string | undefined, patience = usualPatience): Promise<Gpu> {
   if (file === undefined) {
     return { usable: false, present: false, reason: "this installation has no CUDA backend (quire-cuda.node)" };
   }
   const refuse = (reason: string): Gpu => ({ usable: false, present: true, reason });
-  const { output, broken } = await runTrial(file);
+  const { output, broken } = await runTrial(file, patience);
   if (broken !== undefined) return refuse(broken);
   let said: unknown;
   try {
@@ -66,15 +66,15 @@ async function tryGpu(): Promise<Gpu> {
   return short === undefined ? { usable: true, name, memoryBytes, freeBytes } : refuse(short);
 }
 
-function runTrial(file: string): Promise<{ output: string; broken?: string }> {
+function runTrial(file: string, patience: number): Promise<{ output: string; broken?: string }> {
   // As the engine itself is started: the editor's program is Node with this variable. Options of ours are not the child's.
   const env = { ...process.env, ELECTRON_RUN_AS_NODE: "1", NODE_OPTIONS: "" };
-  const options = { env, timeout: patienceMs, killSignal: "SIGKILL", windowsHide: true } as const;
+  const options = { env, timeout: patience, killSignal: "SIGKILL", windowsHide: true } as const;
   return new Promise((resolve) => {
     execFile(process.execPath, ["-e", trial, file], options, (error, stdout, stderr) => {
       if (error === null) return resolve({ output: stdout });
       const broken = error.killed
-        ? `the GPU's driver did not answer within ${patienceMs / 1000} seconds`
+        ? `the GPU's driver did not answer within ${patience / 1000} seconds`
         : error.signal
           ? `trying the CUDA backend ended with ${error.signal}`
           : `the CUDA backend does not load: ${lastError(stderr) ?? error.message}`;

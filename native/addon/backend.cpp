@@ -2,6 +2,7 @@
 #include "native/addon/backend.h"
 
 #if defined(QUIRE_CUDA)
+#include "native/cuda/faults.h"
 #include "native/cuda/gpu_forward.h"
 #endif
 
@@ -17,7 +18,8 @@ void place_model(ModelState& model) {
 }
 
 std::unique_ptr<Decoder> make_decoder(ModelState& model, Memory& memory, const RopeScaling& rope) {
-  return std::make_unique<cuda::GpuForward>(std::static_pointer_cast<cuda::GpuModel>(model.device), memory, rope);
+  return cuda::with_faults(
+      std::make_unique<cuda::GpuForward>(std::static_pointer_cast<cuda::GpuModel>(model.device), memory, rope));
 }
 
 std::string backend_name(const ModelState&) { return "cuda " + cuda::device_info().name; }

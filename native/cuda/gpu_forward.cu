@@ -47,33 +47,6 @@ __global__ void noise_kernel(__half* p, int64_t count, uint32_t seed) {
 
 }  // namespace
 
-DeviceInfo device_info() {
-  int driver = 0, runtime = 0, count = 0;
-  cudaDriverGetVersion(&driver);
-  cudaRuntimeGetVersion(&runtime);
-  const auto version = [](int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); };
-  if (driver == 0) throw Error("backend-refused", "there is no NVIDIA driver", "cuda");
-  if (driver / 1000 < runtime / 1000)
-    throw Error("backend-refused",
-                "the NVIDIA driver is for CUDA " + version(driver) + ", CUDA " + version(runtime / 1000 * 1000) +
-                    " or later is needed: update the driver",
-                "cuda");
-  const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status != cudaSuccess || count == 0)
-    throw Error("backend-refused", std::string("no NVIDIA GPU can be used: ") + cudaGetErrorString(status), "cuda");
-  cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, 0), "cuda");
-  if (properties.major < 8)
-    throw Error("backend-refused",
-                std::string(properties.name) + " has compute capability " + std::to_string(properties.major) + "." +
-                    std::to_string(properties.minor) + ", 8.0 or later is needed",
-                "cuda");
-  size_t free_bytes = 0, total = 0;
-  check(cudaMemGetInfo(&free_bytes, &total), "cuda");
-  return {properties.name, static_cast<int64_t>(total), static_cast<int64_t>(free_bytes),
-          properties.major * 10 + properties.minor};
-}
-
 std::shared_ptr<GpuModel> upload_model(const ModelWeights& weights) {
   device_info();
   return std::make_shared<GpuModel>(GpuModel::upload(weights));

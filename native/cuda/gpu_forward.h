@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "native/cuda/device_info.h"
 #include "native/decode/decoder.h"
 #include "native/decode/rope_table.h"
 #include "native/memory/memory.h"
@@ -20,15 +21,6 @@
 namespace quire::cuda {
 
 struct GpuModel;
-
-struct DeviceInfo {
-  std::string name;
-  int64_t memory_bytes = 0;
-  int64_t free_bytes = 0;
-  int compute = 0;  // 90 for 9.0
-};
-// The device that is used. Throws "backend-refused" with the reason: no driver, too old a driver, no device, too old a device.
-DeviceInfo device_info();
 
 // Weights to the device. Throws "out-of-memory", "backend-refused".
 std::shared_ptr<GpuModel> upload_model(const ModelWeights& weights);

@@ -1,38 +1,43 @@
-// main.ts — the extension's entry: wires the engine, the status item, commands and the talk together. Decides nothing.
+// main.ts — the extension's entry: what the editor's start-up needs (status item, log, names of commands and views), and the way
+// to the rest, which is loaded when one of them is first wanted. Decides nothing.
 
 import * as vscode from "vscode";
-import { createEngine } from "./engine/editor-engine.ts";
-import { chooseModel } from "./models/choose-model.ts";
-import type { Services } from "./services.ts";
-import { registerPlan } from "./settings/show-plan.ts";
-import { createStatusItem } from "./status/status-item.ts";
-import { activateTalk } from "./talk/activate.ts";
-import { hindranceOf } from "./workspace/folders.ts";
+import { registerExplainAction } from "./explain/explain-action.ts";
+import { commandNames, tabType, viewId } from "./names.ts";
+import type { Parts } from "./parts.ts";
+import { StatusItem } from "./status/status-item.ts";
 
 export function activate(context: vscode.ExtensionContext): void {
   const beganMs = performance.now();
   const log = vscode.window.createOutputChannel("Quire", { log: true });
-  const engine = createEngine(context, log);
-  const services: Services = {
-    engine,
-    log,
-    // Asked with every state of the panel: what a folder is, not its settings.
-    hindrance: () => hindranceOf((vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri)),
-    onDidChangeHindrance: (listener) => vscode.workspace.onDidChangeWorkspaceFolders(() => listener()),
+  const status = new StatusItem();
+  let made: Promise<Parts> | undefined;
+  const parts = (): Promise<Parts> => {
+    // A bundle of its own (scripts/bundle.mjs): an editor in which nothing is asked does not load it.
+    made ??= import("./parts.ts").then(({ createParts }) => {
+      const created = createParts(context, log);
+      context.subscriptions.push(created);
+      status.follow(created.engine);
+      return created;
+    });
+    return made;
   };
   const { registerCommand } = vscode.commands;
   context.subscriptions.push(
     log,
-    engine,
-    createStatusItem(engine),
-    registerPlan(services),
-    activateTalk(context, services),
+    status,
+    ...commandNames.map((name) => registerCommand(name, async (given) => (await parts()).commands[name](given))),
     registerCommand("quire.showLog", () => log.show()),
-    registerCommand("quire.chooseModel", () => chooseModel(services)),
-    registerCommand("quire.restartEngine", () => engine.restart()),
     registerCommand("quire.openSettings", () =>
       vscode.commands.executeCommand("workbench.action.openSettings", `@ext:${context.extension.id}`),
     ),
+    registerExplainAction(),
+    vscode.window.registerWebviewViewProvider(viewId, {
+      resolveWebviewView: async (view) => (await parts()).views.adoptView(view),
+    }),
+    vscode.window.registerWebviewPanelSerializer(tabType, {
+      deserializeWebviewPanel: async (tab) => (await parts()).views.adoptTab(tab),
+    }),
   );
   log.info(`Activated in ${(performance.now() - beganMs).toFixed(1)} ms.`);
 }

@@ -16,8 +16,8 @@ const nodeEntries = {
   "engine.cjs": "engine/main.ts",
   "tokenize-worker.cjs": "engine/tokenize/worker.ts",
 };
-/** Loaded by the editor at its start-up: minified, and `vscode` comes from the editor. */
-const extensionEntries = { "extension.cjs": "extension/main.ts" };
+/** Of the editor: minified, and `vscode` comes from it. The first is loaded at its start-up, the second when Quire is first used. */
+const extensionEntries = { "extension.cjs": "extension/main.ts", "parts.cjs": "extension/parts.ts" };
 /** The panel's webview: a script and its style sheet, panel.js and panel.css. */
 const panelEntries = { "panel.js": "media/main.ts" };
 
@@ -34,6 +34,17 @@ const shared = {
 
 const points = (group) =>
   Object.entries(group).map(([name, source]) => ({ in: source, out: name.replace(/\.c?js$/, "") }));
+
+/** `import()` of another entry loads its bundle instead of holding it. */
+const laterEntries = {
+  name: "later entries",
+  setup: (build) =>
+    build.onResolve({ filter: /^\.{1,2}\// }, ({ kind, resolveDir, path }) => {
+      const source = relative(root, join(resolveDir, path)).replaceAll("\\", "/");
+      const [name] = Object.entries(extensionEntries).find((entry) => entry[1] === source) ?? [];
+      return kind === "dynamic-import" && name !== undefined ? { path: `./${name}`, external: true } : undefined;
+    }),
+};
 
 /** What esbuild is asked for, one build each. */
 export const builds = [
@@ -59,6 +70,9 @@ export const builds = [
     sourcemap: "linked",
     minify: true,
     external: ["vscode"],
+    plugins: [laterEntries],
+    // As `require` at its time: the editor's host loads CommonJS.
+    supported: { "dynamic-import": false },
   },
   {
     ...shared,

@@ -1,7 +1,7 @@
 // connection.ts — one engine process and the JSON-RPC to it, from its start to its end.
 //
 // In: the program to start, and who listens to its events. Out: requests with cancellation; its end, with the last lines of what it
-// printed. Starts nothing again (that is supervisor.ts's) and knows no editor. Loaded with the first question, not before.
+// printed. Starts nothing again (that is supervisor.ts's) and knows no editor.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import {

@@ -1,6 +1,5 @@
 // editor-engine.ts — the engine as the editor's parts use it: the supervisor, with settings and workspace as they are at each request.
 
-import { randomUUID } from "node:crypto";
 import * as path from "node:path";
 import * as vscode from "vscode";
 import { type MapResult, type ModelRow, methods, type Workspace } from "../../engine/protocol.ts";
@@ -84,7 +83,7 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
       const { settings, folders, notices } = now();
       for (const sentence of notices) events.notice(sentence);
       const params = {
-        id: randomUUID(),
+        id: crypto.randomUUID(),
         workspace: workspaceOf(folders),
         settings: settings.engine,
         question: question.question,
@@ -106,7 +105,12 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
     },
     map: async (signal) => {
       const { settings, folders, notices } = now();
-      const params = { id: randomUUID(), workspace: workspaceOf(folders), settings: settings.engine, mayFetch: false };
+      const params = {
+        id: crypto.randomUUID(),
+        workspace: workspaceOf(folders),
+        settings: settings.engine,
+        mayFetch: false,
+      };
       return { ...(await supervisor.request<MapResult>(methods.map, params, signal)), notices };
     },
     listModels: () => supervisor.request<ModelRow[]>(methods.listModels, {}),

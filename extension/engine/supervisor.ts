@@ -16,7 +16,7 @@ import {
 import type { EngineState } from "../../media/messages.ts";
 import type { Log } from "../services.ts";
 import type { AskEvents } from "../talk/conversation.ts";
-import type { Connection, EngineProgram } from "./connection.ts";
+import { Connection, type EngineProgram } from "./connection.ts";
 import { EngineFailure, stopped, toEngineFailure } from "./engine-failure.ts";
 import type { Disposable, EngineMemory } from "./service.ts";
 
@@ -164,8 +164,6 @@ export class Supervisor implements Disposable {
     const generation = this.#generation;
     const program = this.#deps.program();
     log.info(`Starting the engine: ${program.command} ${program.args.join(" ")}`);
-    // Loaded now: the editor's start-up does not pay for it.
-    const { Connection } = await import("./connection.ts");
     const connection = await Connection.start(program, client, {
       stage: (event) => this.#stage(event),
       text: ({ id, text }) => this.#asks.get(id)?.text(text),

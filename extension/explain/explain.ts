@@ -1,4 +1,4 @@
-// explain.ts — `Quire: Explain Selection`: the command, the comment controller, the threads under selections and their buttons.
+// explain.ts — `Quire: Explain Selection`: the comment controller, the threads under selections, and what their commands do.
 
 import * as vscode from "vscode";
 import type { Talk } from "../talk/talk.ts";
@@ -18,31 +18,21 @@ export interface ExplainDeps {
 export class Explain {
   readonly #deps: ExplainDeps;
   readonly #threads = new Set<InlineThread>();
-  readonly #registrations: vscode.Disposable;
+  readonly commands = {
+    "quire.explain": () => this.#explain(),
+    "quire.explain.reply": (reply: unknown) => this.#reply(reply),
+    "quire.explain.stop": (thread: unknown) => this.#find(thread)?.conversation.stop(),
+    "quire.explain.askAgain": (id: unknown) => this.#askAgain(id),
+    "quire.explain.showInPanel": (thread: unknown) => this.#showInPanel(thread),
+    "quire.explain.close": (thread: unknown) => this.#close(thread),
+  };
   #controller: vscode.CommentController | undefined;
 
   constructor(deps: ExplainDeps) {
     this.#deps = deps;
-    const command = vscode.commands.registerCommand;
-    this.#registrations = vscode.Disposable.from(
-      command("quire.explain", () => this.#explain()),
-      command("quire.explain.reply", (reply: unknown) => this.#reply(reply)),
-      command("quire.explain.stop", (thread: unknown) => this.#find(thread)?.conversation.stop()),
-      command("quire.explain.askAgain", (id: unknown) => this.#askAgain(id)),
-      command("quire.explain.showInPanel", (thread: unknown) => this.#showInPanel(thread)),
-      command("quire.explain.close", (thread: unknown) => this.#close(thread)),
-      vscode.languages.registerCodeActionsProvider(
-        { pattern: "**" },
-        { provideCodeActions: offerExplain },
-        {
-          providedCodeActionKinds: [explainKind],
-        },
-      ),
-    );
   }
 
   dispose(): void {
-    this.#registrations.dispose();
     for (const thread of this.#threads) thread.dispose(true);
     this.#threads.clear();
     this.#controller?.dispose();
@@ -139,21 +129,4 @@ function isReply(value: unknown): value is vscode.CommentReply {
     "text" in value &&
     typeof value.text === "string"
   );
-}
-
-/** A kind of its own: it is no fix and no refactoring, and can be bound to a key as `quire.explain`. */
-const explainKind = vscode.CodeActionKind.Empty.append("quire.explain");
-
-/** Offered when the user asks for actions, and by itself only for several lines: a light bulb at each double click is a nuisance. */
-function offerExplain(
-  document: vscode.TextDocument,
-  range: vscode.Range | vscode.Selection,
-  context: vscode.CodeActionContext,
-): vscode.CodeAction[] {
-  if (range.isEmpty || document.getText(range).trim() === "" || pathOfDocument(document.uri) === undefined) return [];
-  if (context.triggerKind === vscode.CodeActionTriggerKind.Automatic && range.isSingleLine) return [];
-  const title = vscode.l10n.t("Explain with Quire");
-  const action = new vscode.CodeAction(title, explainKind);
-  action.command = { command: "quire.explain", title };
-  return [action];
 }

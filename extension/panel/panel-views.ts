@@ -3,28 +3,20 @@
 // Either may be open, or both. The tab comes back after a reload (WebviewPanelSerializer). Nothing is kept alive while hidden:
 // a webview that is shown again says it is ready and gets the state.
 
-import { randomBytes } from "node:crypto";
 import * as vscode from "vscode";
+import { tabType, viewId } from "../names.ts";
 import { page } from "./html.ts";
 import type { PanelController } from "./panel-controller.ts";
 
-const viewId = "quire.panel";
-const tabType = "quire.panelTab";
-
-export class PanelViews implements vscode.WebviewViewProvider, vscode.WebviewPanelSerializer {
+export class PanelViews {
   readonly #extensionUri: vscode.Uri;
   readonly #controller: PanelController;
-  readonly #registrations: vscode.Disposable;
   #view: vscode.WebviewView | undefined;
   #tab: vscode.WebviewPanel | undefined;
 
   constructor(extensionUri: vscode.Uri, controller: PanelController) {
     this.#extensionUri = extensionUri;
     this.#controller = controller;
-    this.#registrations = vscode.Disposable.from(
-      vscode.window.registerWebviewViewProvider(viewId, this),
-      vscode.window.registerWebviewPanelSerializer(tabType, this),
-    );
   }
 
   /** Shows the panel: the tab if there is one, else the view. The cursor goes into the question box only if asked for. */
@@ -40,11 +32,11 @@ export class PanelViews implements vscode.WebviewViewProvider, vscode.WebviewPan
       this.#tab.reveal();
       return;
     }
-    const tab = vscode.window.createWebviewPanel(tabType, "Quire", vscode.ViewColumn.Beside, this.#options());
-    this.#adoptTab(tab);
+    this.adoptTab(vscode.window.createWebviewPanel(tabType, "Quire", vscode.ViewColumn.Beside, this.#options()));
   }
 
-  resolveWebviewView(view: vscode.WebviewView): void {
+  /** A view that the editor wants filled. */
+  adoptView(view: vscode.WebviewView): void {
     this.#view = view;
     view.webview.options = this.#options();
     this.#fill(view.webview, "view", (forget) =>
@@ -55,21 +47,13 @@ export class PanelViews implements vscode.WebviewViewProvider, vscode.WebviewPan
     );
   }
 
-  async deserializeWebviewPanel(tab: vscode.WebviewPanel): Promise<void> {
+  /** A tab, new or back after a reload; there is one at most. */
+  adoptTab(tab: vscode.WebviewPanel): void {
     if (this.#tab !== undefined) {
       tab.dispose();
       return;
     }
     tab.webview.options = this.#options();
-    this.#adoptTab(tab);
-  }
-
-  dispose(): void {
-    this.#registrations.dispose();
-    this.#tab?.dispose();
-  }
-
-  #adoptTab(tab: vscode.WebviewPanel): void {
     this.#tab = tab;
     tab.iconPath = new vscode.ThemeIcon("book");
     this.#fill(tab.webview, "editor", (forget) =>
@@ -78,6 +62,10 @@ export class PanelViews implements vscode.WebviewViewProvider, vscode.WebviewPan
         if (this.#tab === tab) this.#tab = undefined;
       }),
     );
+  }
+
+  dispose(): void {
+    this.#tab?.dispose();
   }
 
   #fill(webview: vscode.Webview, place: "editor" | "view", whenGone: (forget: () => void) => vscode.Disposable): void {
@@ -91,7 +79,7 @@ export class PanelViews implements vscode.WebviewViewProvider, vscode.WebviewPan
       webview.asWebviewUri(vscode.Uri.joinPath(this.#extensionUri, "dist", name)).toString();
     webview.html = page({
       cspSource: webview.cspSource,
-      nonce: randomBytes(16).toString("base64url"),
+      nonce: crypto.randomUUID(),
       script: inDist("panel.js"),
       style: inDist("panel.css"),
       place,

@@ -12,7 +12,7 @@ const scheme = "quire-plan";
 const uri = vscode.Uri.parse(`${scheme}:What Quire would read.txt`);
 const costly = ["quire.context", "quire.model"];
 
-export function registerPlan(services: Services): vscode.Disposable {
+export function createPlan(services: Services): { show(): Promise<void>; dispose(): void } {
   const { engine, log } = services;
   let page = "";
   const changed = new vscode.EventEmitter<vscode.Uri>();
@@ -45,15 +45,15 @@ export function registerPlan(services: Services): vscode.Disposable {
       log.warn(toEngineFailure(error).message);
     }
   };
-  return vscode.Disposable.from(
+  const held = vscode.Disposable.from(
     changed,
     vscode.workspace.registerTextDocumentContentProvider(scheme, {
       onDidChange: changed.event,
       provideTextDocumentContent: () => page,
     }),
-    vscode.commands.registerCommand("quire.showPlan", show),
     vscode.workspace.onDidChangeConfiguration((change) => {
       if (costly.some((name) => change.affectsConfiguration(name))) void sayCost();
     }),
   );
+  return { show, dispose: () => held.dispose() };
 }

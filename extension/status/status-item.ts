@@ -4,12 +4,31 @@ import * as vscode from "vscode";
 import type { EngineService } from "../engine/service.ts";
 import { memoryLines, statusWords } from "./status-words.ts";
 
-export function createStatusItem(
-  engine: Pick<EngineService, "state" | "memory" | "onDidChangeState">,
-): vscode.Disposable {
-  const item = vscode.window.createStatusBarItem("quire.status", vscode.StatusBarAlignment.Right, 90);
-  item.name = "Quire";
-  const show = (): void => {
+type Followed = Pick<EngineService, "state" | "memory" | "onDidChangeState">;
+
+export class StatusItem {
+  readonly #item = vscode.window.createStatusBarItem("quire.status", vscode.StatusBarAlignment.Right, 90);
+  #listening: { dispose(): void } | undefined;
+
+  constructor() {
+    this.#item.name = "Quire";
+    this.#show({ state: { state: "stopped" }, memory: undefined });
+    this.#item.show();
+  }
+
+  /** Shows the engine's state from now on. */
+  follow(engine: Followed): void {
+    this.#listening = engine.onDidChangeState(() => this.#show(engine));
+    this.#show(engine);
+  }
+
+  dispose(): void {
+    this.#listening?.dispose();
+    this.#item.dispose();
+  }
+
+  #show(engine: Pick<Followed, "state" | "memory">): void {
+    const item = this.#item;
     const { text, sentence, failed } = statusWords(engine.state);
     item.text = text;
     const label = `${sentence} ${failed ? "Click for the log." : "Click to ask about this workspace."}`;
@@ -21,8 +40,5 @@ export function createStatusItem(
     item.accessibilityInformation = { label, role: "button" };
     item.command = failed ? "quire.showLog" : "quire.ask";
     item.backgroundColor = failed ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
-  };
-  show();
-  item.show();
-  return vscode.Disposable.from(item, engine.onDidChangeState(show));
+  }
 }

@@ -1,7 +1,6 @@
 // workspace-places.ts — shown paths and files of the open workspace, by extension/talk/places.ts. A file outside of it has no path,
 // and a path leads to none outside.
 
-import { realpath } from "node:fs/promises";
 import { isAbsolute, relative, sep } from "node:path";
 import * as vscode from "vscode";
 import { foldersOnDisk } from "../workspace/folders.ts";
@@ -26,6 +25,8 @@ export function uriOfPath(shown: string): vscode.Uri | undefined {
 export async function isInside(uri: vscode.Uri): Promise<boolean> {
   const folder = vscode.workspace.getWorkspaceFolder(uri);
   if (folder === undefined) return false;
+  // Here, not above: the editor's start-up does without it.
+  const { realpath } = await import("node:fs/promises");
   const [root, file] = await Promise.all([realpath(folder.uri.fsPath), realpath(uri.fsPath)]);
   const way = relative(root, file);
   return way !== "" && way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);

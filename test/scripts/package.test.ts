@@ -62,7 +62,7 @@ describe("the package", function () {
         ? ["extension/build/Release/quire-cuda.node"]
         : []),
       "extension/changelog.md",
-      ...["ThirdPartyNotices.txt", "cli.cjs", "codicon.ttf", "engine.cjs", "extension.cjs"].map(
+      ...["ThirdPartyNotices.txt", "cli.cjs", "codicon.ttf", "engine.cjs", "extension.cjs", "parts.cjs"].map(
         (f) => `extension/dist/${f}`,
       ),
       ...["panel.css", "panel.js", "tokenize-worker.cjs"].map((name) => `extension/dist/${name}`),

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import { commandNames, tabType, viewId } from "../../../extension/names.ts";
 import { askSettings, folderGlobs, settingDefaults } from "../../../extension/settings/settings.ts";
 
 const root = path.join(import.meta.dirname, "..", "..", "..");
@@ -11,7 +12,9 @@ const manifest = json("package.json") as {
   contributes: {
     configuration: { properties: Record<string, { default: unknown; scope: string; markdownDescription: string }> };
     commands: { command: string; title: string }[];
+    views: { quire: { id: string }[] };
   };
+  activationEvents: string[];
   capabilities: { untrustedWorkspaces: { restrictedConfigurations: string[] } };
 };
 const properties = manifest.contributes.configuration.properties;
@@ -100,7 +103,12 @@ describe("the manifest", () => {
   });
 
   it("offers only commands that the extension registers", () => {
-    const bundle = readFileSync(path.join(root, "dist", "extension.cjs"), "utf8");
-    for (const { command } of manifest.contributes.commands) assert.ok(bundle.includes(`"${command}"`), command);
+    const registered: string[] = [...commandNames, "quire.showLog", "quire.openSettings"];
+    for (const { command } of manifest.contributes.commands) assert.ok(registered.includes(command), command);
+  });
+
+  it("calls the panel's view and its tab as the extension does", () => {
+    assert.equal(manifest.contributes.views.quire[0]?.id, viewId);
+    assert.ok(manifest.activationEvents.includes(`onWebviewPanel:${tabType}`));
   });
 });

@@ -1,9 +1,9 @@
-// activate.ts — joins talk, panel and explain with the editor: commands, views, what the panel's user wishes. Decides nothing.
+// create-talk.ts — joins talk, panel and explain with the editor: commands, views, what the panel's user wishes. Decides nothing.
 
-import { randomUUID } from "node:crypto";
 import * as vscode from "vscode";
 import type { PanelState } from "../../media/messages.ts";
 import { Explain } from "../explain/explain.ts";
+import type { CommandName, Commands } from "../names.ts";
 import { PlaceOpener } from "../panel/open-place.ts";
 import { PanelController, type PanelWish } from "../panel/panel-controller.ts";
 import { PanelViews } from "../panel/panel-views.ts";
@@ -13,8 +13,16 @@ import { askForQuestion } from "./question-box.ts";
 import { Talk } from "./talk.ts";
 import { chooseThread, copyTurn, forgetThreads, saveThread } from "./thread-commands.ts";
 
-/** Registers everything; what the storage holds is looked at when the first panel or command wants it. */
-export function activateTalk(context: vscode.ExtensionContext, services: Services): vscode.Disposable {
+type TalkCommand = Exclude<CommandName, "quire.showPlan" | "quire.chooseModel" | "quire.restartEngine">;
+
+export interface TalkParts {
+  commands: Commands<TalkCommand>;
+  views: PanelViews;
+  dispose(): void;
+}
+
+/** Makes everything; what the storage holds is looked at when the first panel or command wants it. */
+export function createTalk(context: vscode.ExtensionContext, services: Services): TalkParts {
   const { engine, log } = services;
   const changes = new vscode.EventEmitter<Change>();
   let opened: Talk | undefined;
@@ -22,7 +30,7 @@ export function activateTalk(context: vscode.ExtensionContext, services: Service
     if (opened !== undefined) return opened;
     opened = new Talk({
       ask: (question, events, signal) => engine.ask(question, events, signal),
-      newId: randomUUID,
+      newId: () => crypto.randomUUID(),
       now: Date.now,
       storage: context.workspaceState,
     });
@@ -87,21 +95,9 @@ export function activateTalk(context: vscode.ExtensionContext, services: Service
     await views.reveal(false);
   }
 
-  const command = vscode.commands.registerCommand;
-  return vscode.Disposable.from(
-    command("quire.ask", ask),
-    command("quire.stop", () => talk().stop()),
-    command("quire.openPanelInEditor", () => views.openTab()),
-    command("quire.newThread", async () => {
-      talk().newThread();
-      await views.reveal(true);
-    }),
-    command("quire.openThread", async () => {
-      if (await chooseThread(talk())) await views.reveal(true);
-    }),
-    command("quire.exportThread", () => saveThread(talk())),
-    command("quire.forgetThreads", () => forgetThreads(talk())),
-    new Explain({ talk, canAsk, showPanel: () => views.reveal(false) }),
+  const explain = new Explain({ talk, canAsk, showPanel: () => views.reveal(false) });
+  const held = vscode.Disposable.from(
+    explain,
     engine.onDidChangeState(stateChanged),
     services.onDidChangeHindrance(stateChanged),
     { dispose: () => opened?.dispose() },
@@ -110,6 +106,25 @@ export function activateTalk(context: vscode.ExtensionContext, services: Service
     opener,
     changes,
   );
+  return {
+    commands: {
+      "quire.ask": ask,
+      "quire.stop": () => talk().stop(),
+      "quire.openPanelInEditor": () => views.openTab(),
+      "quire.newThread": async () => {
+        talk().newThread();
+        await views.reveal(true);
+      },
+      "quire.openThread": async () => {
+        if (await chooseThread(talk())) await views.reveal(true);
+      },
+      "quire.exportThread": () => saveThread(talk()),
+      "quire.forgetThreads": () => forgetThreads(talk()),
+      ...explain.commands,
+    },
+    views,
+    dispose: () => held.dispose(),
+  };
 }
 
 function panelState(talk: Talk, { engine, hindrance }: Services): PanelState {

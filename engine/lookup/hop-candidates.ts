@@ -6,7 +6,7 @@
 import { definitionOfLine } from "../definition-line.ts";
 import { certainSymbols } from "./named-symbols.ts";
 import type { Term } from "./question.ts";
-import type { Candidate } from "./rank.ts";
+import { type Candidate, isTestPath } from "./rank.ts";
 import type { Reader } from "./reader.ts";
 import type { Found } from "./search.ts";
 import {
@@ -83,7 +83,10 @@ export async function secondHop(
       });
     }
     const imports = own.filter((line) => /\b(?:import|require|include|use|using|from)\b/.test(line)).join("\n");
-    const chosen = choosePlaces(region, imports, places, request.question).filter(({ path }) => wanted(path));
+    // Tests define small things under every common name.
+    const chosen = choosePlaces(region, imports, places, request.question).filter(
+      ({ path }) => wanted(path) && (isTestPath(region.path) || !isTestPath(path)),
+    );
     for (const [i, { path, line, name }] of chosen.slice(0, 6).entries()) {
       const lines = await reader.lines(path);
       if (lines === undefined || line > lines.length) continue;

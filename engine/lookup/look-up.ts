@@ -14,11 +14,13 @@ import { parseQuestion } from "./question.ts";
 import { raisesOf } from "./raises.ts";
 import { type Candidate, rankBlocks, scoreFile, type Weighted, weighTerms } from "./rank.ts";
 import { Reader } from "./reader.ts";
-import { searchFiles } from "./search.ts";
+import { type Found, searchFiles } from "./search.ts";
 import type { LookupDeps, LookupRequest, LookupResult, NamedFile } from "./types.ts";
 
 /** Only the best of the matching files are opened. */
 const filesOpened = 48;
+/** A shorter question may be a plain phrase of the code. */
+const shortestEcho = 16;
 /** Regions that are looked at for what they refer to. */
 const hopsFrom = 3;
 /** Share of the budget that the first hop may take before the second has had its turn. */
@@ -41,10 +43,13 @@ export async function lookUp(
   const asked = parseQuestion(request.question);
   const named = namedFiles(asked.paths, request.files, request.inMemory);
   const wanted = (path: string): boolean => request.includeHeld === true || request.inMemory.get(path) !== "full";
-  const found = await deps.search(
-    request.files,
-    asked.terms.flatMap(({ forms }) => forms),
-    signal,
+  const found = withoutEcho(
+    await deps.search(
+      request.files,
+      asked.terms.flatMap(({ forms }) => forms),
+      signal,
+    ),
+    request.question,
   );
   const missing = [...named.missing, ...(await missingSymbols(asked.terms, found, request, signal, deps))];
   const result = {
@@ -106,6 +111,16 @@ export async function lookUp(
   if (asked.wants.value && result.definitions.length > 0)
     result.definitions.push(...(await memberValues(first[0], request, reader)));
   return { regions, raises, ...result, complete: found.complete };
+}
+
+/** Without the lines that ask the question themselves, as an example or a test does: they answer nothing. */
+function withoutEcho(found: Found, question: string): Found {
+  const asked = question.trim().toLowerCase();
+  if (asked.length < shortestEcho) return found;
+  const hits = [...found.hits].map(
+    ([path, lines]) => [path, lines.filter(({ text }) => !text.toLowerCase().includes(asked))] as const,
+  );
+  return { ...found, hits: new Map(hits.filter(([, lines]) => lines.length > 0)) };
 }
 
 /** The beginning of a named file that nothing else of the question leads into, and whole small ones. */

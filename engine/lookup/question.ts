@@ -24,8 +24,8 @@ export interface NamedPath {
 export interface Asked {
   terms: Term[];
   paths: NamedPath[];
-  /** The question is about tests, documentation, or what a thing defaults to, raises, or hands to another. */
-  wants: { tests: boolean; docs: boolean; value: boolean; raises: boolean; place: boolean };
+  /** The question is about tests, documentation, how a thing works, what it defaults to, what it raises, or where it is. */
+  wants: { tests: boolean; docs: boolean; how: boolean; value: boolean; raises: boolean; place: boolean };
 }
 
 const maxTerms = 32;
@@ -140,15 +140,15 @@ export function parseQuestion(question: string): Asked {
   const byDefault = terms.get("w:default");
   if (byDefault !== undefined) byDefault.weight = Math.max(byDefault.weight, 0.6);
   const has = (pattern: RegExp): boolean => pattern.test(text);
+  // "How does it …" and "why" are what documents and the comments at the head of a file are written for.
+  const how = has(/^\s*(?:how (?:do(?:es)?|is|are)|why|explain|describe)\b/i);
   return {
     terms: [...terms.values()].sort((a, b) => b.weight - a.weight || (a.said < b.said ? -1 : 1)).slice(0, maxTerms),
     paths: [...paths.values()].slice(0, 16),
     wants: {
       tests: has(/\b(?:tests?|tested|specs?|fixtures?|benchmarks?)\b/i),
-      // "How does it …" and "why" are what documents are written for.
-      docs: has(
-        /\b(?:docs?|documentation|readme|changelog|guide|tutorial|license)\b|^\s*(?:how do(?:es)?|why|explain|describe)\b/i,
-      ),
+      docs: how || has(/\b(?:docs?|documentation|readme|changelog|guide|tutorial|license)\b/i),
+      how,
       value: has(
         /\b(?:values?|defaults?|constants?|limits?|maximum|minimum|how (?:many|much|long|large|big|often)|equals?|initial)\b/i,
       ),

@@ -38,6 +38,10 @@ const wholeBlock = 60;
 const exactWord = 1.6;
 /** Least weight of a word within a class that the question names. */
 const memberWord = 2.5;
+/** The comment at the head of a file, for a question how it works, against a block of its code. */
+const headFactor = 1.3;
+const shortestHead = 3;
+const longestHead = 40;
 const windowBefore = 4;
 const windowAfter = 10;
 const widestWindow = 40;
@@ -185,8 +189,33 @@ export function rankBlocks(
   }
   const paths = pathFactors(path, weighted, wants);
   const candidates: Candidate[] = [];
+  if (wants.how) {
+    const head = headComment(lines);
+    const own = hits.filter(({ line }) => line <= head).map(({ line }) => line);
+    const name = (path.split("/").pop() ?? "").replace(/\.[^.]*$/, "");
+    const block = { start: 1, end: head, signature: 0, name, within: "", container: false };
+    for (const candidate of head === 0 ? [] : scoreBlock(path, lines, block, own, weighted, wants, paths))
+      candidates.push({ ...candidate, score: candidate.score * headFactor, focus: 1 });
+  }
   for (const [block, own] of blocks) candidates.push(...scoreBlock(path, lines, block, own, weighted, wants, paths));
   return candidates;
+}
+
+/** Last line of the comment that a file begins with, where it is long enough to explain something; else 0. */
+function headComment(lines: readonly string[]): number {
+  let last = 0;
+  let inside = false;
+  for (const [index, line] of lines.slice(0, longestHead).entries()) {
+    const opens = /^\s*(?:\/\*|"""|''')/.test(line);
+    const closes = /(?:\*\/|"""|''')\s*$/.test(opens ? line.trim().slice(3) : line);
+    if (!inside && !opens && !/^\s*(?:\/\/|#(?!\s*(?:include|define|pragma|if))|--\s|;;)/.test(line)) {
+      if (line.trim() !== "") break;
+      continue;
+    }
+    inside = (inside || opens) && !closes;
+    last = index + 1;
+  }
+  return last >= shortestHead ? last : 0;
 }
 
 function scoreBlock(

@@ -35,7 +35,8 @@ const shortForms: Record<string, string[]> = {
   execute: ["exec", "run"], specification: ["spec"], reference: ["ref"], index: ["idx"], previous: ["prev"], property: ["prop"],
   expression: ["expr"], allocate: ["alloc"], allocation: ["alloc"], deallocate: ["free"], calculate: ["compute"], compute: ["calc"],
   seconds: ["sec"], milliseconds: ["ms"], millisecond: ["ms"], utility: ["util"], utilities: ["util"], statistics: ["stat"],
-  decide: ["select", "choose"], decides: ["select", "choose"], choose: ["select"], chooses: ["select"], pick: ["select", "choose"],
+  decide: ["select", "choose", "chosen"], decides: ["select", "choose", "chosen"], choose: ["select", "chosen"], chooses: ["select", "chosen"],
+  pick: ["select", "choose", "chosen"], select: ["choose", "chosen"], selected: ["choose", "chosen"], chosen: ["choose", "select"],
   application: ["app"], administrator: ["admin"], development: ["dev"], production: ["prod"], regular: ["regex"], pattern: ["regex"],
 };
 

@@ -25,6 +25,11 @@ const sources: Record<string, string> = {
     "class SortedShelf:\n    def first(self):\n        return 1\n\n    def last(self):\n        return 2\n\n    pick = last\n",
   "mode.py":
     "from enum import Enum\n\n\nclass NoMode(Enum):\n    nomode = None\n\n\ndef use():\n        nomode = 3\n        return nomode\n",
+  "evict.ts":
+    "// evict.ts — which books leave a full shelf: the one that was lent longest ago.\n//\n// Ties go to the older book. Nothing is thrown away.\n\nexport const limit = 3;\n",
+  "shelves.ts":
+    "export function chooseShelf(): number {\n  const books = 3;\n  const shelf = books;\n  return shelf;\n}\n",
+  "readme.md": "How does Library decide which books leave a shelf?\n",
   "crlf.py": "def windows_lines():\r\n    return 'crlf'\r\n",
 };
 
@@ -68,6 +73,14 @@ describe("look up", () => {
   it("adds the constant that a region uses", async () => {
     const { regions } = await ask("How does pageCount divide?");
     assert.ok(regions.some(({ text }) => text.includes("pageSize = 16")));
+  });
+
+  it("explains how something works by the comment at the head of its file, not by the question itself", async () => {
+    const { regions } = await ask("How does Library decide which books leave a shelf?");
+    const head = regions.findIndex(({ path, startLine }) => path === "evict.ts" && startLine === 1);
+    assert.ok(head === 0 || head === 1, "beside a function whose name has the question's words");
+    assert.match(regions[head]?.text ?? "", /^\/\/ evict\.ts[\s\S]*thrown away\./);
+    assert.ok(regions.every(({ path }) => path !== "readme.md"));
   });
 
   it("names what the function raises that a question is about", async () => {

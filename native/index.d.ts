@@ -172,8 +172,12 @@ export declare class Memory {
    * Prefills one chunk at the end of the memory. `starts` holds the indices of `tokens` where a new document begins (on a page
    * of its own), ascending; tokens before the first start continue the last document. On failure or cancel the memory is as
    * before the call ("cancelled").
+   *
+   * `reading`: the chunk is read sparsely: the tokens of 4 pages of a document choose together, from the pages before them, which they
+   * attend to, beside each other. Not per head, and `observe` must be off. The chunk must then begin at a multiple of 64 tokens of its
+   * document; how it is cut beyond that changes no bit. Without it, and with a page budget of 0, every token attends to all before it.
    */
-  append(tokens: Int32Array, starts: Int32Array): Promise<void>;
+  append(tokens: Int32Array, starts: Int32Array, reading?: Selection): Promise<void>;
   /** Drops the documents from index `count` on, and of the last kept one the tokens from `tokens` on, if given. */
   truncate(count: number, tokens?: number): void;
   /**
@@ -182,7 +186,7 @@ export declare class Memory {
    */
   generate(options: GenerateOptions, onTokens: (tokens: Int32Array) => void): Promise<GenerateResult>;
   /** Like append, and returns the logits after each token: [tokens, vocabulary]. */
-  appendWithLogits(tokens: Int32Array, starts: Int32Array): Promise<Float32Array>;
+  appendWithLogits(tokens: Int32Array, starts: Int32Array, reading?: Selection): Promise<Float32Array>;
   /**
    * Writes document `index`, whose token ids are `tokens`, to `file` (docs/memory-format.md), whole or not at all; resolves with its
    * bytes. `name`: 64 hex digits of a hash of everything that its keys depend on. Rejects with "disk-full", "internal", "cancelled".

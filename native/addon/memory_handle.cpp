@@ -32,8 +32,38 @@ RopeScaling rope_of(const Napi::Object& object) {
   return rope;
 }
 
+constexpr int64_t kMaxCount = int64_t{1} << 30;
+
+Selection selection_of(const Napi::Object& object) {
+  Selection selection;
+  selection.page_budget = integer_of(object, "pageBudget", 0, kMaxCount);
+  selection.vote = vote_of(string_of(object, "vote"));
+  selection.spread_factor = static_cast<float>(number_of(object, "spreadFactor"));
+  selection.sink_pages = integer_of(object, "sinkPages", 0, kMaxCount);
+  selection.recent_pages = integer_of(object, "recentPages", 0, kMaxCount);
+  selection.dense_layers = integer_of(object, "denseLayers", 0, kMaxCount);
+  selection.force = bool_of(object, "force");
+  selection.observe = bool_of(object, "observe");
+  check_selection(selection);
+  return selection;
+}
+
+// How a chunk is read: densely where nothing, or a page budget of 0, is given.
+struct Reading {
+  bool sparse = false;
+  Selection selection;
+  const Selection* get() const { return sparse ? &selection : nullptr; }
+};
+
+Reading reading_of(const Napi::Value& value) {
+  Reading reading;
+  if (value.IsUndefined()) return reading;
+  reading.selection = selection_of(object_of(value, "reading"));
+  reading.sparse = reading.selection.page_budget > 0;
+  return reading;
+}
+
 GenerateOptions generate_options_of(const Napi::Object& object) {
-  constexpr int64_t kMaxCount = int64_t{1} << 30;
   GenerateOptions options;
   options.max_tokens = integer_of(object, "maxTokens", 0, kMaxCount);
   const Napi::Object sampling = object_of(object.Get("sampling"), "sampling");
@@ -43,21 +73,12 @@ GenerateOptions generate_options_of(const Napi::Object& object) {
   options.sampling.min_p = static_cast<float>(number_of(sampling, "minP"));
   options.sampling.repeat_penalty = static_cast<float>(number_of(sampling, "repeatPenalty"));
   options.sampling.seed = static_cast<uint64_t>(integer_of(sampling, "seed", 0, int64_t{1} << 53));
-  const Napi::Object selection = object_of(object.Get("selection"), "selection");
-  options.selection.page_budget = integer_of(selection, "pageBudget", 0, kMaxCount);
-  options.selection.vote = vote_of(string_of(selection, "vote"));
-  options.selection.spread_factor = static_cast<float>(number_of(selection, "spreadFactor"));
-  options.selection.sink_pages = integer_of(selection, "sinkPages", 0, kMaxCount);
-  options.selection.recent_pages = integer_of(selection, "recentPages", 0, kMaxCount);
-  options.selection.dense_layers = integer_of(selection, "denseLayers", 0, kMaxCount);
-  options.selection.force = bool_of(selection, "force");
-  options.selection.observe = bool_of(selection, "observe");
+  options.selection = selection_of(object_of(object.Get("selection"), "selection"));
   options.stop_tokens = integer_list_of(object, "stopTokens");
   options.page_mass = bool_of(object, "pageMass");
   if (object.Has("forced") && !object.Get("forced").IsUndefined())
     options.forced = integers_of(object.Get("forced"), "forced");
   options.logits = object.Has("logits") && object.Get("logits").ToBoolean().Value();
-  check_selection(options.selection);
   return options;
 }
 
@@ -158,11 +179,12 @@ Napi::Value MemoryHandle::append(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     const std::vector<int32_t> tokens = integers_of(info[0], "tokens");
     const std::vector<int32_t> starts = integers_of(info[1], "starts");
+    const Reading reading = reading_of(info[2]);
     const std::shared_ptr<MemoryState> state = begin();
     return AsyncCall<bool>::start(
         env, info.This().As<Napi::Object>(),
-        [state, tokens, starts] {
-          state->decoder->prefill(tokens, starts, state->cancel, nullptr);
+        [state, tokens, starts, reading] {
+          state->decoder->prefill(tokens, starts, state->cancel, nullptr, reading.get());
           return true;
         },
         [](Napi::Env result_env, bool&) { return result_env.Undefined(); }, [state] { state->model->busy = false; });
@@ -174,12 +196,13 @@ Napi::Value MemoryHandle::append_with_logits(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     const std::vector<int32_t> tokens = integers_of(info[0], "tokens");
     const std::vector<int32_t> starts = integers_of(info[1], "starts");
+    const Reading reading = reading_of(info[2]);
     const std::shared_ptr<MemoryState> state = begin();
     return AsyncCall<std::vector<float>>::start(
         env, info.This().As<Napi::Object>(),
-        [state, tokens, starts] {
+        [state, tokens, starts, reading] {
           std::vector<float> logits;
-          state->decoder->prefill(tokens, starts, state->cancel, &logits);
+          state->decoder->prefill(tokens, starts, state->cancel, &logits, reading.get());
           return logits;
         },
         [](Napi::Env result_env, std::vector<float>& logits) -> Napi::Value {

@@ -464,7 +464,8 @@ void GpuForward::summarize_page(int32_t slot, int32_t count) {
 }
 
 void GpuForward::prefill(const std::vector<int32_t>& tokens, const std::vector<int32_t>& starts,
-                         const std::atomic<bool>& cancel, std::vector<float>* logits) {
+                         const std::atomic<bool>& cancel, std::vector<float>* logits, const Selection* reading) {
+  if (reading != nullptr) throw Error("bad-option", "the GPU reads a repository densely only", "reading");
   Impl& m = *impl_;
   const Geometry& g = m.geometry();
   for (const int32_t token : tokens)

@@ -35,8 +35,9 @@ class GpuForward : public Decoder {
   ~GpuForward() override;
 
   // As Forward::prefill: after a throw ("cancelled", "memory-full") the memory is as before.
+  // Sparse reading is the CPU's alone so far: "bad-option".
   void prefill(const std::vector<int32_t>& tokens, const std::vector<int32_t>& starts, const std::atomic<bool>& cancel,
-               std::vector<float>* logits) override;
+               std::vector<float>* logits, const Selection* reading = nullptr) override;
   // As quire::generate. Selection::observe and force are the CPU's alone: "bad-option".
   GenerateResult generate(const GenerateOptions& options, const std::atomic<bool>& cancel,
                           const std::function<void(int32_t)>& on_token) override;

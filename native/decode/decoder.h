@@ -13,7 +13,8 @@ class Decoder {
   virtual ~Decoder() = default;
   // As Forward's and generate.h's.
   virtual void prefill(const std::vector<int32_t>& tokens, const std::vector<int32_t>& starts,
-                       const std::atomic<bool>& cancel, std::vector<float>* logits) = 0;
+                       const std::atomic<bool>& cancel, std::vector<float>* logits,
+                       const Selection* reading = nullptr) = 0;
   virtual GenerateResult generate(const GenerateOptions& options, const std::atomic<bool>& cancel,
                                   const std::function<void(int32_t)>& on_token) = 0;
   virtual void summarize_page(int32_t slot, int32_t count) = 0;
@@ -28,8 +29,8 @@ class CpuDecoder : public Decoder {
   CpuDecoder(const ModelWeights& weights, const Ops& ops, ThreadPool& pool, Memory& memory, const RopeScaling& rope)
       : memory_(memory), forward_(weights, ops, pool, rope) {}
   void prefill(const std::vector<int32_t>& tokens, const std::vector<int32_t>& starts, const std::atomic<bool>& cancel,
-               std::vector<float>* logits) override {
-    forward_.prefill(memory_, tokens, starts, cancel, logits);
+               std::vector<float>* logits, const Selection* reading = nullptr) override {
+    forward_.prefill(memory_, tokens, starts, cancel, logits, reading);
   }
   GenerateResult generate(const GenerateOptions& options, const std::atomic<bool>& cancel,
                           const std::function<void(int32_t)>& on_token) override {

@@ -2,16 +2,10 @@
 #include "native/decode/forward.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "native/decode/grow.h"
 
 namespace quire {
-
-struct Forward::Attention {
-  bool decode = false;                   // one token, by selection
-  const Selection* selection = nullptr;  // decode only
-  PageCounts* counts = nullptr;          // decode only
-  std::vector<float>* page_mass = nullptr;
-};
 
 namespace {
 
@@ -23,11 +17,6 @@ bool wants_float(const PackedMatrix& matrix) { return matrix.is_float(); }
 
 bool any_float(std::initializer_list<const PackedMatrix*> matrices) {
   return std::any_of(matrices.begin(), matrices.end(), [](const PackedMatrix* m) { return m->is_float(); });
-}
-
-template <typename T>
-void grow(std::vector<T>& buffer, int64_t size) {
-  if (static_cast<int64_t>(buffer.size()) < size) buffer.resize(static_cast<size_t>(size));
 }
 
 }  // namespace
@@ -66,15 +55,24 @@ QuantRows Forward::quant_rows(int64_t first, int64_t tokens, int64_t columns) {
 }
 
 void Forward::prefill(Memory& memory, const std::vector<int32_t>& tokens, const std::vector<int32_t>& starts,
-                      const std::atomic<bool>& cancel, std::vector<float>* logits) {
+                      const std::atomic<bool>& cancel, std::vector<float>* logits, const Selection* reading) {
   for (const int32_t token : tokens)
     if (token < 0 || token >= weights_.geometry.vocabulary)
       throw Error("bad-option", "token id " + std::to_string(token) + " is not in the vocabulary", "tokens");
+  if (reading != nullptr && (reading->vote == Vote::kPerHead || reading->observe))
+    throw Error("bad-option", "a memory is read sparsely with a list per KV head, and observes nothing", "reading");
   if (tokens.empty()) return;
   const Memory::Mark before = memory.mark();
   const ChunkPlan plan = memory.plan_append(static_cast<int64_t>(tokens.size()), starts);
+  Attention attention;
+  attention.selection = reading;
   try {
-    run(memory, tokens, plan, cancel, Attention{}, logits);
+    if (reading != nullptr && plan.begins_inside_block)
+      throw Error("bad-option",
+                  "a chunk that is read sparsely begins at a multiple of " + std::to_string(kQueryPages * kPageTokens) +
+                      " tokens of its document",
+                  "tokens");
+    run(memory, tokens, plan, cancel, attention, logits);
   } catch (...) {
     const int32_t shortened = memory.roll_back(before);
     if (shortened >= 0) summarize_page(memory, shortened, memory.list().count[memory.pages() - 1]);
@@ -174,142 +172,6 @@ void Forward::run(Memory& memory, const std::vector<int32_t>& tokens, const Chun
     project(x_, count, run, logits->data());
     throw_if_cancelled(cancel);
   }
-}
-
-void Forward::attend(const Memory& memory, int64_t layer, int64_t first, const ChunkPlan& plan, const Run& run,
-                     const Attention& attention) {
-  const Geometry& g = weights_.geometry;
-  const PageList list = memory.list();
-  if (attention.decode) {
-    PageCounts& counts = *attention.counts;
-    counts.total += list.pages * g.kv_heads;
-    if (selects(memory, layer, *attention.selection)) {
-      attend_selected(memory, layer, run, attention);
-      return;
-    }
-    counts.attended += list.pages * g.kv_heads;
-  }
-  AttendArgs args;
-  args.stride = g.q_columns() + 2 * g.kv_columns();
-  args.q = qkv_.data() + first * args.stride;
-  args.out = attended_.data() + first * g.q_columns();
-  args.tokens = static_cast<int64_t>(plan.visible.size()) - first;
-  args.heads = g.heads;
-  args.scale = 1.0f / std::sqrt(static_cast<float>(g.head_size));
-  args.kv = memory.layer(layer);
-  args.lists = &list;
-  args.list_count = 1;
-  args.visible = plan.visible.data() + first;
-  args.split = attention.decode;
-  if (attention.page_mass != nullptr) {
-    grow(list_mass_, list.pages);
-    args.page_mass = list_mass_.data();
-    args.mass_stride = list.pages;
-  }
-  grow(attend_workspace_, attend_workspace(args, pool_.threads()));
-  args.workspace = attend_workspace_.data();
-  ops_.attend(args, run);
-  if (attention.page_mass != nullptr)
-    for (int64_t i = 0; i < list.pages; ++i)
-      (*attention.page_mass)[static_cast<size_t>(i)] += list_mass_[static_cast<size_t>(i)];
-}
-
-bool Forward::selects(const Memory& memory, int64_t layer, const Selection& selection) const {
-  if (selection.page_budget <= 0 || layer < selection.dense_layers) return false;
-  return selection.force || memory.pages() > selection.page_budget / kPageTokens;
-}
-
-void Forward::attend_selected(const Memory& memory, int64_t layer, const Run& run, const Attention& attention) {
-  const Geometry& g = weights_.geometry;
-  const Selection& selection = *attention.selection;
-  const PageList list = memory.list();
-  const int64_t lists = selection.vote == Vote::kPerHead ? g.heads : g.kv_heads;
-  const int64_t forced = selection.sink_pages + selection.recent_pages;
-  const int64_t budget = std::min(list.pages, std::max(selection.page_budget / kPageTokens, forced));
-  const float* q = qkv_.data();
-
-  // score
-  grow(scores_, g.heads * list.pages);
-  ops_.score({memory.summary(), selection.spread_factor, q, g.heads, list, memory.layer(layer), scores_.data()}, run);
-  attention.counts->scored += list.pages * g.kv_heads;
-
-  // select
-  grow(select_workspace_, g.heads * list.pages);
-  grow(chosen_, lists * budget);
-  grow(chosen_count_, lists);
-  SelectArgs select;
-  select.vote = selection.vote;
-  select.scores = scores_.data();
-  select.heads = g.heads;
-  select.kv_heads = g.kv_heads;
-  select.head_size = g.head_size;
-  select.pages = list.pages;
-  select.budget_pages = budget;
-  select.sink_pages = std::min(selection.sink_pages, budget);
-  select.recent_pages = std::min(selection.recent_pages, budget - select.sink_pages);
-  select.chosen = chosen_.data();
-  select.chosen_count = chosen_count_.data();
-  select.workspace = select_workspace_.data();
-  ops_.select(select, run);
-
-  // attend
-  const int64_t longest = make_lists(list, lists, budget, selection);
-  for (int64_t i = 0; i < lists; ++i) {
-    attention.counts->selected += chosen_count_[static_cast<size_t>(i)];
-    attention.counts->attended += lists_[static_cast<size_t>(i)].pages;
-  }
-  AttendArgs args;
-  args.stride = g.q_columns() + 2 * g.kv_columns();
-  args.q = q;
-  args.out = attended_.data();
-  args.tokens = 1;
-  args.heads = g.heads;
-  args.scale = 1.0f / std::sqrt(static_cast<float>(g.head_size));
-  args.kv = memory.layer(layer);
-  args.lists = lists_.data();
-  args.list_count = lists;
-  args.split = true;
-  if (attention.page_mass != nullptr || selection.observe) {
-    grow(list_mass_, lists * longest);
-    args.page_mass = list_mass_.data();
-    args.mass_stride = longest;
-  }
-  grow(attend_workspace_, attend_workspace(args, pool_.threads()));
-  args.workspace = attend_workspace_.data();
-  ops_.attend(args, run);
-  if (args.page_mass == nullptr) return;
-  for (int64_t i = 0; i < lists; ++i) {
-    const float* const mass = list_mass_.data() + i * longest;
-    const int32_t* const chosen = chosen_.data() + i * budget;
-    for (int64_t j = 0; j < chosen_count_[static_cast<size_t>(i)]; ++j) {
-      const float of_page = mass[selection.observe ? chosen[j] : j];
-      attention.counts->captured += selection.observe ? of_page : 0;
-      if (attention.page_mass != nullptr) (*attention.page_mass)[static_cast<size_t>(chosen[j])] += of_page;
-    }
-  }
-  if (selection.observe) attention.counts->observed += g.heads;
-}
-
-int64_t Forward::make_lists(const PageList& list, int64_t lists, int64_t budget, const Selection& selection) {
-  lists_.clear();
-  if (selection.observe) {
-    lists_.assign(static_cast<size_t>(lists), list);
-    return list.pages;
-  }
-  grow(chosen_slots_, lists * budget);
-  grow(chosen_counts_, lists * budget);
-  for (int64_t i = 0; i < lists; ++i) {
-    const int32_t* const chosen = chosen_.data() + i * budget;
-    int32_t* const slots = chosen_slots_.data() + i * budget;
-    int32_t* const counts = chosen_counts_.data() + i * budget;
-    const int64_t n = chosen_count_[static_cast<size_t>(i)];
-    for (int64_t j = 0; j < n; ++j) {
-      slots[j] = list.slot[chosen[j]];
-      counts[j] = list.count[chosen[j]];
-    }
-    lists_.push_back({slots, counts, n});
-  }
-  return budget;
 }
 
 void Forward::close_page(const Memory& memory) {

@@ -15,7 +15,7 @@
 
 namespace quire {
 
-// How a decode step chooses its pages. Defaults: DESIGN §6.
+// How a decode step chooses its pages, or, where a chunk is read sparsely, a query block. Defaults: DESIGN §6.
 struct Selection {
   int64_t page_budget = 1024;  // tokens' worth of pages per list; 0: dense
   Vote vote = Vote::kSoftmax;
@@ -43,8 +43,11 @@ class Forward {
 
   // Appends a chunk. starts: see Memory::plan_append. When the call throws ("cancelled", "memory-full"), the memory is as
   // before. logits: null, or receives [T, V].
+  // reading: null: every token attends to everything before it. Else the chunk is read sparsely: the tokens of a QueryBlock
+  // attend to pages that they chose together from those before the block, and to the block. Then a chunk must begin where
+  // a block of its document does ("bad-option"), so that no result depends on how the tokens were cut into chunks.
   void prefill(Memory& memory, const std::vector<int32_t>& tokens, const std::vector<int32_t>& starts,
-               const std::atomic<bool>& cancel, std::vector<float>* logits);
+               const std::atomic<bool>& cancel, std::vector<float>* logits, const Selection* reading = nullptr);
 
   // Appends one token of an answer, attending by selection. page_mass: null, or [pages of the list] grown and added to.
   void step(Memory& memory, int32_t token, const Selection& selection, const std::atomic<bool>& cancel,
@@ -61,15 +64,27 @@ class Forward {
   void forget_last() { has_last_ = false; }
 
  private:
-  struct Attention;  // how the layers of one call attend
+  // How the layers of one call attend.
+  struct Attention {
+    bool decode = false;                   // one token, by selection
+    const Selection* selection = nullptr;  // null: everything
+    PageCounts* counts = nullptr;          // decode only
+    std::vector<float>* page_mass = nullptr;
+  };
   void run(Memory& memory, const std::vector<int32_t>& tokens, const ChunkPlan& plan, const std::atomic<bool>& cancel,
            const Attention& attention, std::vector<float>* logits);
+  // forward_attend.cpp
   void attend(const Memory& memory, int64_t layer, int64_t first, const ChunkPlan& plan, const Run& run,
               const Attention& attention);
-  bool selects(const Memory& memory, int64_t layer, const Selection& selection) const;
-  void attend_selected(const Memory& memory, int64_t layer, const Run& run, const Attention& attention);
-  // Makes lists_ of chosen pages, or of all pages where selection only observes. Returns the longest list's pages.
-  int64_t make_lists(const PageList& list, int64_t lists, int64_t budget, const Selection& selection);
+  void attend_all(const Memory& memory, int64_t layer, int64_t first, int64_t end, const ChunkPlan& plan,
+                  const Run& run, const Attention& attention);
+  void attend_chosen(const Memory& memory, int64_t layer, const Run& run, const Attention& attention);
+  void attend_block(const Memory& memory, int64_t layer, int64_t first, const QueryBlock& block, const ChunkPlan& plan,
+                    const Run& run, const Selection& selection);
+  AttendArgs attend_args(const Memory& memory, int64_t layer, int64_t first, int64_t tokens);
+  int64_t choose(const Memory& memory, int64_t layer, const PageList& list, const float* q, int64_t heads,
+                 const Run& run, const Selection& selection);
+  int64_t make_lists(const PageList& list, int64_t lists, int64_t budget, const PageList& own);
   void project(const std::vector<float>& hidden, int64_t tokens, const Run& run, float* logits);
   void reserve(int64_t tokens);
   QuantRows quant_rows(int64_t first, int64_t tokens, int64_t columns);
@@ -93,10 +108,11 @@ class Forward {
   std::vector<int32_t> sums_;
   std::vector<float> attend_workspace_;
   // Of selection
-  std::vector<float> scores_, select_workspace_, list_mass_;
+  std::vector<float> page_queries_, scores_, select_workspace_, list_mass_;
   std::vector<int32_t> chosen_, chosen_slots_, chosen_counts_;
   std::vector<int64_t> chosen_count_;
   std::vector<PageList> lists_;
+  std::vector<Visible> visible_;
 
   std::vector<float> last_hidden_;  // [E] of the last token appended, before the final norm
   bool has_last_ = false;

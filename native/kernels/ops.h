@@ -19,6 +19,7 @@ namespace quire {
 
 constexpr int kPageTokens = 16;    // P: also one AVX-512 register of floats
 constexpr int kKeyBlockPages = 4;  // attend goes through a list in blocks of 4 pages, counted from its beginning
+constexpr int kQueryPages = 4;     // sparse reading: pages of one document whose tokens select together
 constexpr int kSplitPages = 64;    // decode attention is split into parts of 64 pages of the list, merged in order
 constexpr int kSummaryGroup = 16;  // summaries of 16 neighbouring page slots are interleaved, a register again
 constexpr int kQuantBlock = 32;    // activations have one scale per 32 values
@@ -155,6 +156,18 @@ struct ScoreArgs {
   float* scores = nullptr;  // [H, n]
 };
 
+// The mean query of each page of a query block: what `score` is given where the tokens of a block select together. A page's
+// mean is the sum over its tokens in order, times 1 / their number.
+struct PageQueriesArgs {
+  const float* q = nullptr;  // [T, H, D] after RoPE, T ≤ 16·kQueryPages; token t begins at q + t · stride
+  int64_t stride = 0;
+  int64_t tokens = 0;     // T, the first of them the first of a page
+  int64_t heads = 0;      // H
+  int64_t kv_heads = 0;   // G
+  int64_t head_size = 0;  // D
+  float* out = nullptr;   // [G, ceil(T/16), H/G, D]
+};
+
 enum class Vote { kSoftmax, kMax, kPerHead };
 
 // Chooses page indices of the list for each KV head (kSoftmax, kMax) or each query head (kPerHead).
@@ -193,7 +206,7 @@ struct AttendArgs {
   KvLayer kv;
   const PageList* lists = nullptr;   // [lists]
   int64_t list_count = 0;            // 1: shared by all; G: one per KV head; H: one per query head
-  const Visible* visible = nullptr;  // [T] in entries of the list; with several lists null: everything is visible
+  const Visible* visible = nullptr;  // [T] in entries of every list; null: everything is visible
   bool split = false;
   float* page_mass = nullptr;  // [lists, mass_stride] or null; T == 1: attention probability of each list entry, summed
   int64_t mass_stride = 0;     //   over the query heads that use the list
@@ -223,6 +236,7 @@ struct Ops {
   void (*rope)(const RopeArgs&, const Run&) = nullptr;
   void (*append)(const AppendArgs&, const Run&) = nullptr;
   void (*summarize)(const SummarizeArgs&, const Run&) = nullptr;
+  void (*page_queries)(const PageQueriesArgs&, const Run&) = nullptr;
   void (*score)(const ScoreArgs&, const Run&) = nullptr;
   void (*select)(const SelectArgs&, const Run&) = nullptr;
   void (*attend)(const AttendArgs&, const Run&) = nullptr;

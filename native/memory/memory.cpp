@@ -95,6 +95,10 @@ ChunkPlan Memory::plan_append(int64_t tokens, const std::vector<int32_t>& starts
       plan.touched_counts.push_back(0);
     }
     plan.touched_counts.back() = counts_.back();
+    const int64_t page = (document.tokens / kPageTokens) / kQueryPages * kQueryPages + document.first_page;
+    if (plan.blocks.empty() || plan.blocks.back().first_page != page) plan.blocks.push_back({t, 0, page});
+    ++plan.blocks.back().tokens;
+    if (t == 0) plan.begins_inside_block = document.tokens % (kQueryPages * kPageTokens) != 0;
     ++document.tokens;
     ++tokens_;
   }

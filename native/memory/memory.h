@@ -21,12 +21,22 @@ struct Document {
   int64_t position = 0;  // of its first token
 };
 
+// Neighbouring tokens of a chunk that select pages together when it is read sparsely: those of kQueryPages pages of one document,
+// counted from the document's first.
+struct QueryBlock {
+  int64_t first_token = 0;  // of the chunk
+  int64_t tokens = 0;
+  int64_t first_page = 0;  // index in the memory's list
+};
+
 // Where the tokens of one chunk go, and what they may see.
 struct ChunkPlan {
   std::vector<int32_t> slots, places;                  // [T]
   std::vector<int64_t> positions;                      // [T]
   std::vector<Visible> visible;                        // [T]
   std::vector<int32_t> touched_slots, touched_counts;  // pages whose summaries change, with their new counts
+  std::vector<QueryBlock> blocks;                      // every token is in one
+  bool begins_inside_block = false;                    // the first block's first tokens came with an earlier chunk
 };
 
 class Memory {

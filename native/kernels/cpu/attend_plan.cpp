@@ -36,7 +36,6 @@ AttendPlan plan_attend(const AttendArgs& args, int threads) {
   check(head_size > 0 && head_size <= kMaxHeadSize, "a head has 1 to 256 channels");
   check(args.list_count == 1 || args.list_count == args.kv.kv_heads || args.list_count == args.heads,
         "one list, one per KV head or one per query head");
-  check(args.visible == nullptr || args.list_count == 1, "visible is for one list");
   check(args.page_mass == nullptr || args.tokens <= 1, "page mass is for one token");
 
   AttendPlan plan;

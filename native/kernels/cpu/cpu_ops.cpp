@@ -16,8 +16,8 @@ namespace quire {
 namespace {
 
 constexpr Ops kPlain = {
-    "plain",       plain::embed,     plain::norm,  plain::quantize, plain::matmul, plain::rope,
-    plain::append, plain::summarize, plain::score, plain::select,   plain::attend, plain::swiglu,
+    "plain",          plain::embed,        plain::norm,  plain::quantize, plain::matmul, plain::rope,   plain::append,
+    plain::summarize, plain::page_queries, plain::score, plain::select,   plain::attend, plain::swiglu,
 };
 
 #if defined(QUIRE_X86)

@@ -17,6 +17,7 @@ void matmul(const MatmulArgs& args, const Run& run);
 void rope(const RopeArgs& args, const Run& run);
 void append(const AppendArgs& args, const Run& run);
 void summarize(const SummarizeArgs& args, const Run& run);
+void page_queries(const PageQueriesArgs& args, const Run& run);
 void score(const ScoreArgs& args, const Run& run);
 void select(const SelectArgs& args, const Run& run);
 void attend(const AttendArgs& args, const Run& run);

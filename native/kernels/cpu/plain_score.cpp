@@ -7,7 +7,8 @@
 // summary  [G, slots/16, 2, D, 16] f16
 // score    [H, n]                  f32  out
 //
-// A sum is one accumulator over d in order. A task is 16 entries of the list and one KV head.
+// A sum is one accumulator over d in order. A task is 16 entries of the list and one KV head. Where a block of tokens selects
+// together, the queries are the means that page_queries makes: query[g, r, h] = (Σ_{t of page r} q[t, g·H/G + h]) · 1/|r|.
 #include <algorithm>
 #include <cmath>
 
@@ -31,6 +32,29 @@ float score_page(const ScoreArgs& args, const float* q, const uint16_t* first, c
 }
 
 }  // namespace
+
+void page_queries(const PageQueriesArgs& args, const Run& run) {
+  const int64_t group = args.heads / args.kv_heads;
+  const int64_t pages = (args.tokens + kPageTokens - 1) / kPageTokens;
+  run.pool->run(
+      args.kv_heads,
+      [&](int64_t g) {
+        for (int64_t r = 0; r < pages; ++r) {
+          const int64_t begin = r * kPageTokens;
+          const int64_t end = std::min(args.tokens, begin + kPageTokens);
+          float* const out = args.out + (g * pages + r) * group * args.head_size;
+          const int64_t size = group * args.head_size;
+          std::fill(out, out + size, 0.0f);
+          for (int64_t t = begin; t < end; ++t) {
+            const float* const q = args.q + t * args.stride + g * size;
+            for (int64_t d = 0; d < size; ++d) out[d] += q[d];
+          }
+          const float share = 1.0f / static_cast<float>(end - begin);
+          for (int64_t d = 0; d < size; ++d) out[d] *= share;
+        }
+      },
+      run.cancel);
+}
 
 void score(const ScoreArgs& args, const Run& run) {
   constexpr int64_t kEntries = 16;

@@ -235,6 +235,33 @@ TEST(Attend, AListForEachGroupOrHeadHoldsItsOwnPages) {
       }
 }
 
+TEST(Attend, ABlockOfTokensSeesTheEndOfEachGroupsListCausally) {
+  ThreadPool pool(2);
+  for (const Ops* ops : available_cpu_ops())
+    for (const Shape& shape : kShapes)
+      for (const int64_t tokens : {1, 17, 64}) {
+        KvPool kv(shape.kv_heads, shape.head_size, pages_for(1300 + tokens), 38);
+        const auto own = static_cast<size_t>((tokens + kPageTokens - 1) / kPageTokens);
+        std::vector<std::vector<int32_t>> slots(static_cast<size_t>(shape.kv_heads)), counts = slots;
+        Call call(kv, tokens, shape.heads, 19);
+        call.lists.clear();
+        for (size_t l = 0; l < slots.size(); ++l) {
+          for (size_t i = 0; i < 40; ++i) {  // as many of its own in each list
+            const size_t page = (i * (2 * l + 1)) % 80;
+            slots[l].push_back(kv.slots[page]), counts[l].push_back(kPageTokens);
+          }
+          for (size_t i = 0; i < own; ++i) {
+            slots[l].push_back(kv.slots[81 + i]);
+            counts[l].push_back(static_cast<int32_t>(std::min<int64_t>(16, tokens - static_cast<int64_t>(i) * 16)));
+          }
+          call.lists.push_back({slots[l].data(), counts[l].data(), static_cast<int64_t>(slots[l].size())});
+        }
+        call.visible = causal(counts[0], tokens);
+        call.run(*ops, pool);
+        expect_near(call, describe(*ops, shape, tokens));
+      }
+}
+
 TEST(Attend, EveryPageChosenHasTheBitsOfTheDenseList) {
   ThreadPool pool(2);
   for (const Ops* ops : available_cpu_ops())

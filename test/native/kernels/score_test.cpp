@@ -135,5 +135,37 @@ TEST(Score, OfMinAndMaxIsAnUpperBound) {
     }
 }
 
+TEST(PageQueries, AreTheMeansOfEachPagesQueries) {
+  ThreadPool pool(2);
+  for (const Shape& shape : kShapes) {
+    for (const int64_t tokens : {1, 15, 16, 17, 40, 64}) {
+      const int64_t group = shape.heads / shape.kv_heads;
+      const int64_t pages = (tokens + kPageTokens - 1) / kPageTokens;
+      const int64_t stride = shape.heads * shape.head_size + 8;
+      const std::vector<float> q = normal_floats(tokens * stride, 5);
+      for (const Ops* ops : available_cpu_ops()) {
+        std::vector<float> means(static_cast<size_t>(pages * shape.heads * shape.head_size), -7.0f);
+        ops->page_queries({q.data(), stride, tokens, shape.heads, shape.kv_heads, shape.head_size, means.data()},
+                          {&pool, nullptr});
+        for (int64_t r = 0; r < pages; ++r)
+          for (int64_t h = 0; h < shape.heads; ++h)
+            for (int64_t d = 0; d < shape.head_size; ++d) {
+              const int64_t end = std::min(tokens, (r + 1) * kPageTokens);
+              double sum = 0, magnitude = 0;
+              for (int64_t t = r * kPageTokens; t < end; ++t) {
+                sum += q[static_cast<size_t>(t * stride + h * shape.head_size + d)];
+                magnitude += std::fabs(q[static_cast<size_t>(t * stride + h * shape.head_size + d)]);
+              }
+              const auto count = static_cast<double>(end - r * kPageTokens);
+              const int64_t row = (h / group * pages + r) * group + h % group;
+              ASSERT_NEAR(means[static_cast<size_t>(row * shape.head_size + d)], sum / count,
+                          18 * kEpsilon * magnitude / count)
+                  << ops->name << ", " << tokens << " tokens, page " << r << ", head " << h;
+            }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace quire

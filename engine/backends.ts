@@ -31,10 +31,15 @@ export interface Backend {
 const leastFreeBytes = 1e9;
 const usualPatience = 30_000;
 
-const schema = z.object({ name: z.string(), refusal: z.string(), memoryBytes: z.number(), freeBytes: z.number() });
+const schema = z.object({
+  surface: z.number(),
+  gpu: z.object({ name: z.string(), refusal: z.string(), memoryBytes: z.number(), freeBytes: z.number() }),
+});
 
 /** Run by the child: loads the addon that it is given and says what it says of the GPU. */
-const trial = "process.stdout.write(JSON.stringify(require(process.argv[1]).machine().gpu ?? null))";
+const trial =
+  "const { surface, machine } = require(process.argv[1]);" +
+  "process.stdout.write(JSON.stringify({ surface, gpu: machine().gpu }))";
 
 let tried: Promise<Gpu> | undefined;
 
@@ -59,8 +64,11 @@ export async function tryGpu(file: string | undefined, patience = usualPatience)
     return refuse("the CUDA backend said nothing when it was tried");
   }
   const parsed = schema.safeParse(said);
-  if (!parsed.success) return refuse("the file of the CUDA backend holds none");
-  const { name, refusal, memoryBytes, freeBytes } = parsed.data;
+  if (!parsed.success) return refuse("the file of the CUDA backend holds none, or an older one: npm run build:cuda");
+  if (parsed.data.surface !== native().surface) {
+    return refuse("the file of the CUDA backend was built from other sources: npm run build:cuda");
+  }
+  const { name, refusal, memoryBytes, freeBytes } = parsed.data.gpu;
   if (refusal !== "") return refuse(refusal);
   const short = tooLittle(name, freeBytes, leastFreeBytes);
   return short === undefined ? { usable: true, name, memoryBytes, freeBytes } : refuse(short);

@@ -4,6 +4,9 @@
 // thrown error carries `code` (one of engine/protocol.ts) and `where`. A call after dispose() throws "disposed"; a second
 // long call on a memory while one runs throws "busy".
 
+/** Raised with each change of this file that an older addon does not serve: the CUDA addon must be of the CPU addon's. */
+export declare const surface: number;
+
 /** One tensor as the GGUF header describes it. C++ checks it again against the file and the geometry. */
 export interface TensorEntry {
   name: string;

@@ -9,6 +9,8 @@
 namespace quire {
 namespace {
 
+constexpr int kSurface = 1;  // index.d.ts says when it is raised
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* data = new AddonData;  // owned by the environment
   const Napi::Function model = ModelHandle::define(env);
@@ -16,6 +18,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   data->model = Napi::Persistent(model);
   data->memory = Napi::Persistent(memory);
   env.SetInstanceData(data);
+  exports.Set("surface", Napi::Number::New(env, kSurface));
   exports.Set("Model", model);
   exports.Set("Memory", memory);
   exports.Set("machine", Napi::Function::New(env, machine_call, "machine"));

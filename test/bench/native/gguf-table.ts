@@ -1,22 +1,28 @@
-// gguf-table.ts — what cuda_same_answers needs of a GGUF header and of the golden tokens, as numbers separated by blanks.
+// gguf-table.ts — what cuda_same_answers needs of a GGUF header, and tokens of source, as numbers separated by blanks.
 //
-//   npx tsx test/bench/native/gguf-table.ts model.gguf > table.txt
+//   npx tsx test/bench/native/gguf-table.ts model.gguf [tokens] > table.txt
 //
-// The C++ test has no GGUF parser of its own: the engine's, in TypeScript, reads the header.
+// The C++ test has no GGUF parser and no tokenizer of its own: the engine's, in TypeScript, read the header and this repository's
+// sources, file after file, to that many tokens (1 024).
 
 import { readFileSync } from "node:fs";
 import { readGguf } from "../../../engine/models/gguf.ts";
+import { Tokenizer } from "../../../engine/tokenize/tokenizer.ts";
 
-const golden = new URL("../../golden/smollm2-135m.logits.json", import.meta.url);
 const path = process.argv[2];
 if (path === undefined) throw new Error("Name a .gguf file.");
+const wanted = Number(process.argv[3] ?? 1024);
+const sources = ["engine/budget.ts", "native/decode/forward.cpp", "scripts/vsix.mjs", "engine/engine.ts"];
 const file = await readGguf(path);
+const tokenizer = await Tokenizer.create(file.tokenizer);
+const text = sources.map((source) => readFileSync(new URL(`../../../${source}`, import.meta.url), "utf8")).join("\n");
+const tokens = [...tokenizer.encode(text)].slice(0, wanted);
+if (tokens.length < wanted) throw new Error(`The sources have ${tokens.length} tokens only.`);
 const g = file.geometry;
-const { tokens } = JSON.parse(readFileSync(golden, "utf8")) as { tokens: number[] };
 const lines = [
   [g.architecture, g.layers, g.heads, g.kvHeads, g.headSize, g.embedding, g.feedForward, g.vocabulary, g.context],
   [g.normEpsilon, g.ropeBase, file.tensors.length],
   ...file.tensors.map((t) => [t.name, t.type, t.offset, t.shape.length, ...t.shape]),
-  [tokens.length, ...tokens.map((token) => token % g.vocabulary)],
+  [tokens.length, ...tokens],
 ];
 process.stdout.write(`${lines.map((line) => line.join(" ")).join("\n")}\n`);

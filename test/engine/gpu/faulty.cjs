@@ -41,6 +41,7 @@ class Memory extends real.Memory {
 
 module.exports = {
   ...real,
+  surface: fault === "other sources" ? real.surface - 1 : real.surface,
   Memory,
   machine: () => ({ ...real.machine(), gpu: gpu() }),
   openModel: async (options) => {

@@ -16,8 +16,8 @@ class FaultyDecoder : public Decoder {
  public:
   explicit FaultyDecoder(std::unique_ptr<Decoder> decoder) : decoder_(std::move(decoder)) {}
   void prefill(const std::vector<int32_t>& tokens, const std::vector<int32_t>& starts, const std::atomic<bool>& cancel,
-               std::vector<float>* logits) override {
-    decoder_->prefill(tokens, starts, cancel, logits);
+               std::vector<float>* logits, const Selection* reading) override {
+    decoder_->prefill(tokens, starts, cancel, logits, reading);
   }
   // The kernel is under way when the first step is launched: the fault shows wherever the loop waits next.
   GenerateResult generate(const GenerateOptions& options, const std::atomic<bool>& cancel,

@@ -9,46 +9,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 
 #include "native/cuda/gpu_forward.h"
 #include "native/decode/generate.h"
+#include "test/bench/native/model_table.h"
 
 namespace quire::cuda {
 namespace {
-
-struct Table {
-  Geometry geometry;
-  std::vector<TensorEntry> tensors;
-  std::vector<int32_t> tokens;
-};
-
-Table read_table(const char* path) {
-  std::ifstream in(path);
-  Table table;
-  Geometry& g = table.geometry;
-  std::string architecture;
-  int64_t tensors = 0, tokens = 0;
-  in >> architecture >> g.layers >> g.heads >> g.kv_heads >> g.head_size >> g.embedding >> g.feed_forward >>
-      g.vocabulary >> g.context >> g.norm_epsilon >> g.rope_base >> tensors;
-  g.architecture = architecture == "qwen2" ? Architecture::kQwen2 : Architecture::kLlama;
-  for (int64_t i = 0; i < tensors; ++i) {
-    TensorEntry entry;
-    int64_t dimensions = 0;
-    in >> entry.name >> entry.type >> entry.offset >> dimensions;
-    for (int64_t d = 0; d < dimensions; ++d) {
-      int64_t size = 0;
-      in >> size;
-      entry.shape.push_back(size);
-    }
-    table.tensors.push_back(entry);
-  }
-  in >> tokens;
-  table.tokens.resize(static_cast<size_t>(tokens));
-  for (int32_t& token : table.tokens) in >> token;
-  if (!in) throw Error("bad-option", "the table is cut off", path);
-  return table;
-}
 
 struct Difference {
   double mean = 0, largest = 0;
@@ -117,7 +84,7 @@ ModelWeights as_floats(const ModelWeights& weights, ThreadPool& pool) {
 }
 
 int run(const char* file, const char* table_file) {
-  const Table table = read_table(table_file);
+  const ModelTable table = read_model_table(table_file);
   const Geometry& g = table.geometry;
   ThreadPool pool(8);
   const ModelWeights weights = open_model(file, g, table.tensors, pool);

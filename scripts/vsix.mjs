@@ -9,6 +9,7 @@ import { dirname, join, relative } from "node:path";
 import { newestGlibc, systemOf } from "./binary.mjs";
 import { entries } from "./bundle.mjs";
 import { crossAddon } from "./cross-addon.mjs";
+import { cudaAddonReady } from "./cuda-addon.mjs";
 import { addon, nodeModules, root } from "./layout.mjs";
 import { fetchPackage } from "./npm.mjs";
 import { compareVersions } from "./prerequisites.mjs";
@@ -93,6 +94,7 @@ async function contents(target, addonFile) {
 
 /** Why the CUDA addon built here does not fit a package; undefined: it does. */
 function refusedCuda(target, file, addonFile) {
+  if (!cudaAddonReady()) return "the one built here is older than its sources; npm run build:cuda renews it";
   const bytes = readFileSync(file);
   const system = systemOf(bytes);
   if (system !== target) return `the one built here is for ${system}, not for ${target}`;

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { z } from "zod";
+import { cudaAddonReady } from "../../scripts/cuda-addon.mjs";
 import { root } from "../../scripts/layout.mjs";
 import { thisTarget } from "../../scripts/targets.mjs";
 import { ensurePackage, withoutCheckoutLinks } from "../../scripts/vsix.mjs";
@@ -58,9 +59,7 @@ describe("the package", function () {
       "extension/LICENSE.txt",
       "extension/build/Release/quire.node",
       // Where `npm run build:cuda` has run, its addon goes along.
-      ...(existsSync(path.join(root, "build", "Release", "quire-cuda.node"))
-        ? ["extension/build/Release/quire-cuda.node"]
-        : []),
+      ...(cudaAddonReady() ? ["extension/build/Release/quire-cuda.node"] : []),
       "extension/changelog.md",
       ...["ThirdPartyNotices.txt", "cli.cjs", "codicon.ttf", "engine.cjs", "extension.cjs", "parts.cjs"].map(
         (f) => `extension/dist/${f}`,

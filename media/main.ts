@@ -6,6 +6,7 @@ import "./styles/header.css";
 import "./styles/thread.css";
 import "./styles/answer.css";
 import "./styles/question-box.css";
+import { onArrival } from "./arrival.ts";
 import { HostLink } from "./host-link.ts";
 import { MarkdownView } from "./markdown/markdown-view.ts";
 import { HeaderView } from "./views/header-view.ts";
@@ -33,6 +34,7 @@ customElements.define("quire-panel", PanelView);
 const panel = new PanelView();
 panel.link = link;
 (document.getElementById("root") ?? document.body).append(panel);
+onArrival(window, () => panel.arrive());
 window.addEventListener("message", (event) => {
   const message = link.parse(event.data);
   if (message !== undefined) panel.receive(message);

@@ -32,7 +32,7 @@ function addedForQuestion(lookedUp: PanelAnswer["lookedUp"], open: Open): Templa
       ${lookedUp.map(
         ({ path, startLine, endLine, tokens, why }) => html`<li>
           ${placeButton(`${openly(path)}:${startLine}–${endLine}`, () => open(path, startLine))}
-          <span class="figures">${counted(tokens, "token")}, ${why}</span>
+          <p class="figures">${counted(tokens, "token")}: ${why}</p>
         </li>`,
       )}
     </ul>`;
@@ -41,7 +41,7 @@ function addedForQuestion(lookedUp: PanelAnswer["lookedUp"], open: Open): Templa
 function loadedFiles(loaded: PanelAnswer["loaded"], open: Open): TemplateResult {
   return html`<h3>Loaded files</h3>
     <p class="figures">By the share of attention that their loaded pages got. Loaded is not the same as used.</p>
-    <ul class="rows">
+    <ul class="rows apart">
       ${loaded.map(
         ({ path, share }) => html`<li>
           ${placeButton(openly(path), () => open(path, 0))} <span class="figures">${percentText(share)}</span>

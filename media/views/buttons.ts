@@ -10,6 +10,9 @@ export function icon(name: string): TemplateResult {
   return html`<span class="codicon codicon-${name}" aria-hidden="true"></span>`;
 }
 
+/** Names longer than this many characters may break anywhere. */
+const longestWhole = 24;
+
 interface ButtonOptions {
   icon?: string;
   kind?: "primary" | "secondary" | "quiet";
@@ -44,7 +47,12 @@ export function iconButton(label: string, name: string, press: () => void, disab
   </button>`;
 }
 
-/** A place in a file that opens in the editor. */
+/** A place in a file that opens in the editor. It breaks behind slashes, not within names. */
 export function placeButton(label: string, press: () => void, title = `Open ${label}`): TemplateResult {
-  return html`<button type="button" class="place" title=${title} @click=${press}>${label}</button>`;
+  const pieces = label
+    .split(/(?<=\/)/)
+    .map((piece) =>
+      piece.length > longestWhole ? html`${piece}<wbr />` : html`<span class="piece">${piece}</span><wbr />`,
+    );
+  return html`<button type="button" class="place" title=${title} @click=${press}>${pieces}</button>`;
 }

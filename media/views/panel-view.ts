@@ -31,11 +31,12 @@ export class PanelView extends LightElement {
   private follows = true;
   /** Nothing of a thread has been shown yet. */
   private isNew = true;
+  private wasWorking = false;
 
   /** Takes a message of the host. */
   receive(message: ToPanel): void {
     if (message.type === "focus") {
-      this.box?.focus();
+      this.arrive();
       return;
     }
     const before = this.shown;
@@ -45,6 +46,11 @@ export class PanelView extends LightElement {
     const region = this.querySelector("quire-live-region");
     for (const announcement of this.announcer.next(this.shown))
       if (region instanceof LiveRegion) region.say(announcement);
+  }
+
+  /** Puts the cursor into the question box. */
+  arrive(): void {
+    this.box?.focus();
   }
 
   protected override async scheduleUpdate(): Promise<void> {
@@ -74,10 +80,12 @@ export class PanelView extends LightElement {
 
   protected override updated(changed: PropertyValues): void {
     super.updated(changed);
-    // A finished answer stays where it is: its citations would push away what is being read.
-    if (this.follows && (this.isNew || (this.shown !== undefined && workingTurn(this.shown) !== undefined)))
-      this.toEnd();
+    const isWorking = this.shown !== undefined && workingTurn(this.shown) !== undefined;
+    const hasFailed = this.wasWorking && this.shown?.thread.turns.at(-1)?.state === "failed";
+    // A finished answer stays where it is: its citations would push away what is being read. A failure's next step is shown.
+    if (this.follows && (this.isNew || isWorking || hasFailed)) this.toEnd();
     this.isNew = this.shown === undefined;
+    this.wasWorking = isWorking;
   }
 
   private thread(shown: PanelState): TemplateResult {

@@ -9,6 +9,10 @@ import { QuestionHistory } from "../question-history.ts";
 import { button, icon } from "./buttons.ts";
 import { LightElement } from "./light-element.ts";
 
+/** Parts that a narrow panel has no room for are still read out. */
+const keys = html`<kbd>Enter</kbd> asks<span class="wide">, <kbd>Shift+Enter</kbd> new line, <kbd>Up</kbd> recalls</span>`;
+const workingKeys = html`<span class="wide"><kbd>Enter</kbd> asks next, </span><kbd>Esc</kbd> stops`;
+
 export class QuestionBox extends LightElement {
   static override properties = {
     isWorking: { attribute: false },
@@ -49,7 +53,7 @@ export class QuestionBox extends LightElement {
       ></textarea>
       <div class="question-row">
         <p id="question-keys" class="figures">
-          <kbd>Enter</kbd> ${this.isWorking ? html`asks next, <kbd>Esc</kbd> stops` : html`asks, <kbd>Shift+Enter</kbd> new line, <kbd>Up</kbd> recalls`}
+          ${this.isWorking ? workingKeys : keys}
         </p>
         <div class="question-buttons">
           ${this.isWorking ? button("Stop", () => this.stop(), { icon: "debug-stop" }) : nothing}

@@ -56,8 +56,8 @@ export function readingView(reading: PanelReading, isRead: boolean, open: (path:
 
 function rows<Row>(all: readonly Row[], row: (value: Row) => TemplateResult): TemplateResult {
   const more = all.length - mostRows;
-  return html`<ul class="rows">
+  return html`<ul class="rows apart">
     ${all.slice(0, mostRows).map((value) => html`<li>${row(value)}</li>`)}
-    ${more > 0 ? html`<li class="figures">and ${counted(more, "more file", "more files")}</li>` : nothing}
+    ${more > 0 ? html`<li><span class="figures">and ${counted(more, "more file", "more files")}</span></li>` : nothing}
   </ul>`;
 }

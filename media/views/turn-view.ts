@@ -114,7 +114,8 @@ export class TurnView extends LightElement {
 
 function stopNote({ state, answer }: PanelTurn): string {
   if (state === "stopped" || answer?.stop === "cancelled") return "Stopped.";
-  if (answer?.stop === "length") return "The answer was cut off: it reached its most tokens.";
+  if (answer?.stop === "length")
+    return "The answer was cut off at its longest length; the setting quire.answer.maxTokens allows more.";
   if (answer?.stop === "full") return "The answer was cut off: the context is full. Start a new thread to ask more.";
   return "";
 }

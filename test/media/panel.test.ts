@@ -118,6 +118,30 @@ describe("the panel in a browser", () => {
       await look("low");
     });
 
+    it("a failure below a long thread is scrolled to, with its buttons", async () => {
+      await open({ width: 300, height: 500 });
+      const done = turnOf("a", { state: "done", answer: answerOf("Long.\n\n".repeat(40)) });
+      await opened.post(stateOf([done]), stateOf([done, turnOf("b")]));
+      await opened.post(stateOf([done, turnOf("b", { state: "failed", failure: lost })]));
+      const bottom = await opened.page
+        .locator(".note-error .buttons")
+        .evaluate((each) => each.getBoundingClientRect().bottom);
+      const edge = await opened.page.locator("quire-question-box").evaluate((each) => each.getBoundingClientRect().top);
+      assert.ok(bottom <= edge, `${bottom} below ${edge}`);
+    });
+
+    it("the row below the question box is one line, its whole words for the ear", async () => {
+      await open({ width: 300 });
+      for (const state of [stateOf([]), stateOf([turnOf("a")])]) {
+        await opened.post(state);
+        const height = await opened.page
+          .locator(".question-row")
+          .evaluate((each) => each.getBoundingClientRect().height);
+        assert.ok(height < 36, `${height} pixels`);
+      }
+      assert.match((await opened.page.locator("#question-keys").textContent()) ?? "", /Enter asks next, Esc stops/);
+    });
+
     it("with long words without spaces, and odd names", async () => {
       await open({ width: 300 });
       const name = `${"very-long-folder-name/".repeat(8)}\u202e"<b>.ts`;
@@ -271,6 +295,23 @@ describe("the panel in a browser", () => {
         { type: "open", path: "src/a.ts", line: 7 },
         { type: "open", path: "src/c.ts", line: 3 },
       ]);
+    });
+
+    it("who comes by keys or a command lands in the question box; who clicks, or has something focused or selected, does not", async () => {
+      // Shift+Tab left the panel at once: the command that focuses it put the focus on its body.
+      await open({ recording: "ask" });
+      /** Timers run in their order: this one behind the panel's. */
+      const come = (how: string): Promise<string> =>
+        opened.page.evaluate(`new Promise((resolve) => {
+          ${how};
+          window.dispatchEvent(new Event("focus"));
+          setTimeout(() => resolve(document.activeElement.id || document.activeElement.localName), 100);
+        })`);
+      const press = "document.body.dispatchEvent(new PointerEvent('pointerdown', { bubbles: true }))";
+      assert.equal(await come("getSelection().selectAllChildren(document.querySelector('.question'))"), "body");
+      assert.equal(await come("document.querySelector('.thread').focus()"), "main");
+      assert.equal(await come("getSelection().empty(); document.activeElement.blur()"), "question");
+      assert.equal(await come(`document.activeElement.blur(); ${press}`), "body");
     });
 
     it("a failure's buttons do what they say", async () => {

@@ -10,6 +10,9 @@ const folder = z.strictObject({
   root: z.string().min(1),
   include: z.array(z.string()).exactOptional(),
   exclude: z.array(z.string()).exactOptional(),
+  details: z.record(z.string(), z.enum(["full", "outline", "name", "off"])).exactOptional(),
+  ignored: z.boolean().exactOptional(),
+  submodules: z.boolean().exactOptional(),
 });
 
 const workspace = z.strictObject({

@@ -44,9 +44,18 @@ export function modelsFolder(home: string = quireHome()): string {
   return path.join(home, "models");
 }
 
-/** Where memories are kept. */
-export function memoriesFolder(home: string = quireHome()): string {
-  return path.join(home, "memories");
+/**
+ * Where memories are kept: in the per-user folder, or in a folder of their own below QUIRE_MEMORY_FOLDER (an absolute path: a disk
+ * with room). A relative one is refused ("bad-option").
+ */
+export function memoriesFolder(env: PlatformDeps["env"] = process.env): string {
+  const given = env.QUIRE_MEMORY_FOLDER;
+  if (given === undefined || given === "") return path.join(quireHome(), "memories");
+  if (path.isAbsolute(given)) return path.join(given, "quire-memories");
+  throw new QuireError("bad-option", `QUIRE_MEMORY_FOLDER must be an absolute path, not ${JSON.stringify(given)}.`, {
+    where: "QUIRE_MEMORY_FOLDER",
+    nextStep: "Set it to an absolute path, or unset it.",
+  });
 }
 
 /**

@@ -114,6 +114,10 @@ export async function prepare(
   const rows: DocumentRow[] = [{ path: prologuePath, detail: "full", tokens: prologue.length }];
   for (const { path, detail } of planned.documents) {
     const entry = byPath.get(path);
+    if (detail === "name") {
+      rows.push({ path, detail, tokens: 0 });
+      continue;
+    }
     const form = detail === "full" ? entry?.full : entry?.outlined;
     if (form === undefined) continue;
     const unsaved = entry?.read.file.text === undefined ? {} : { unsaved: true };
@@ -154,6 +158,7 @@ function toInput(file: CollectedFile, tokens: number, outlineTokens?: number): P
     changedMs: file.changedMs,
     tokens,
     ...(outlineTokens === undefined ? {} : { outlineTokens }),
+    ...(file.wanted === undefined ? {} : { wanted: file.wanted }),
   };
 }
 
@@ -243,8 +248,8 @@ function outlinedFiles(documents: readonly { path: string }[], counted: readonly
   return order.flatMap((path) => {
     const read = byPath.get(path);
     if (read === undefined) return [];
-    const symbols = (read.outline?.symbols ?? []).filter((symbol) => symbol.kind !== "heading");
-    return [{ path, symbols }];
+    const known = read.file.wanted === "name" ? [] : (read.outline?.symbols ?? []);
+    return [{ path, symbols: known.filter((symbol) => symbol.kind !== "heading") }];
   });
 }
 

@@ -67,6 +67,12 @@ export interface WorkspaceFolder {
   /** Patterns of this folder alone, besides the workspace's. */
   include?: string[];
   exclude?: string[];
+  /** Pattern → how much of the files that match it is read, whatever their worth; the last one that matches counts. */
+  details?: Record<string, Detail>;
+  /** True: files that git ignores are read too. */
+  ignored?: boolean;
+  /** True: the files of git submodules are read too. */
+  submodules?: boolean;
 }
 
 export interface Workspace {

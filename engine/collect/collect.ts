@@ -62,16 +62,19 @@ async function collectFolder(
   if (root === undefined || !found?.isDirectory()) {
     throw new QuireError("no-such-folder", `There is no folder ${folder.root}.`, { where: folder.root });
   }
-  const listing = await listFiles(root, options.trusted, signal, deps);
+  const { trusted } = options;
+  const { ignored = false, submodules = false } = folder;
+  const listing = await listFiles(root, { trusted, ignored, submodules }, signal, deps);
   const changes = listing.by === "git" ? await lastChanges(root, signal, deps) : new Map<string, number>();
   // A file must be wanted by the workspace and by its folder.
   const included = [options.include, folder.include ?? []].flatMap((globs) =>
     globs.length > 0 ? [ignore().add(globs)] : [],
   );
   const excluded = ignore().add([...options.exclude, ...(folder.exclude ?? [])]);
+  const details = Object.entries(folder.details ?? {}).map(([glob, detail]) => ({ globs: ignore().add(glob), detail }));
   const isInside = insideOf(root);
   const unsaved = unsavedIn([folder.root, root], options.unsaved);
-  const paths = [...listing.paths, ...(await newFiles(root, listing, [...unsaved.keys()], signal, deps))];
+  const paths = [...listing.paths, ...(await newFiles(root, listing, [...unsaved.keys()], ignored, signal, deps))];
 
   const look = async (relative: string): Promise<CollectedFile | LeftOut> => {
     const shown = prefix + relative;
@@ -82,6 +85,11 @@ async function collectFolder(
         return refused({ reason: "excluded", detail: "not included" });
       if (excluded.ignores(relative)) return refused({ reason: "excluded" });
     }
+    const detail = ignore.isPathValid(relative)
+      ? details.findLast(({ globs }) => globs.ignores(relative))?.detail
+      : undefined;
+    if (detail === "off") return refused({ reason: "excluded", detail: "its detail is off" });
+    const wanted = detail === undefined ? {} : { wanted: detail };
     const isTracked = listing.tracked.has(relative);
     const byPath = refusePath(relative, isTracked);
     if (byPath !== undefined) return refused(byPath);
@@ -102,6 +110,7 @@ async function collectFolder(
           ...judged,
           modifiedMs,
           changedMs: changes.get(relative) ?? modifiedMs,
+          ...wanted,
           text,
         };
       }
@@ -109,7 +118,7 @@ async function collectFolder(
       if ("reason" in verdict) return refused(verdict);
       // With a history, a tracked file that none of its latest commits touched is an old one.
       const unknown = isTracked && changes.size > 0 ? 0 : verdict.modifiedMs;
-      return { path: shown, absolutePath, ...verdict, changedMs: changes.get(relative) ?? unknown };
+      return { path: shown, absolutePath, ...verdict, changedMs: changes.get(relative) ?? unknown, ...wanted };
     } catch (error) {
       return refused({ reason: "unreadable", detail: whyUnreadable(error) });
     }
@@ -136,6 +145,7 @@ async function newFiles(
   root: string,
   listing: Listing,
   edited: readonly string[],
+  withIgnored: boolean,
   signal: AbortSignal,
   deps: CollectDeps,
 ): Promise<string[]> {
@@ -145,7 +155,7 @@ async function newFiles(
     root,
     edited.filter((relative) => !listed.has(relative)),
   );
-  if (added.length === 0) return [];
+  if (added.length === 0 || withIgnored) return added;
   const ignored =
     listing.by === "git" ? await ignoredByGit(root, added, signal, deps) : await ignoredByFiles(root, added);
   return added.filter((relative) => !ignored.has(relative));

@@ -3,7 +3,7 @@
 // Git runs nothing of the repository's and fetches nothing: no fsmonitor, hooks, signature checks, external diffs, locks or
 // transports, whatever the repository's configuration says.
 
-import { access } from "node:fs/promises";
+import { access, lstat } from "node:fs/promises";
 import path from "node:path";
 import { rgPath } from "@vscode/ripgrep";
 import { QuireError } from "../errors.ts";
@@ -40,18 +40,63 @@ const safeGit = [
 ];
 const logTimeoutMs = 3000;
 
+export interface ListOptions {
+  /** False: no git is run. */
+  trusted: boolean;
+  /** True: what git ignores is listed too. */
+  ignored?: boolean;
+  /** True: submodules' files are listed, instead of the submodules. */
+  submodules?: boolean;
+}
+
 /** Lists a folder. Throws "cancelled", and "internal" where ripgrep is needed and missing. */
 export async function listFiles(
   root: string,
-  trusted: boolean,
+  options: ListOptions,
   signal: AbortSignal,
   deps: ListDeps = realListDeps,
+): Promise<Listing> {
+  const listing = await listOne(root, options, signal, deps);
+  return options.submodules === true && listing.by === "git"
+    ? withSubmodules(root, listing, options, signal, deps)
+    : listing;
+}
+
+/** The listing with the files of submodules, and of other repositories within, in the place of these. */
+async function withSubmodules(
+  root: string,
+  listing: Listing,
+  options: ListOptions,
+  signal: AbortSignal,
+  deps: ListDeps,
+): Promise<Listing> {
+  const paths: string[] = [];
+  const tracked = new Set(listing.tracked);
+  for (const entry of listing.paths) {
+    const name = entry.replace(/\/$/, "");
+    const found = await lstat(path.join(root, name)).catch(() => undefined);
+    if (found?.isDirectory() !== true) {
+      paths.push(entry);
+      continue;
+    }
+    const inner = await listFiles(path.join(root, name), options, signal, deps);
+    paths.push(...inner.paths.map((below) => `${name}/${below}`));
+    for (const below of inner.tracked) tracked.add(`${name}/${below}`);
+  }
+  return { ...listing, paths: sorted(paths), tracked };
+}
+
+async function listOne(
+  root: string,
+  { trusted, ignored = false }: ListOptions,
+  signal: AbortSignal,
+  deps: ListDeps,
 ): Promise<Listing> {
   let why = "the workspace is not trusted, so git was not run";
   let repository = true;
   if (trusted) {
     // -t marks what is tracked ("H") and what is not ("?").
-    const args = [...safeGit, "ls-files", "-t", "-co", "--exclude-standard", "-z"];
+    const args = [...safeGit, "ls-files", "-t", "-co", ...(ignored ? [] : ["--exclude-standard"]), "-z"];
     const git = await runProgram(deps.git, args, root, signal);
     const entries = git.ok ? git.text.split("\0").filter((entry) => entry.length > 2) : [];
     if (entries.length > 0) {
@@ -62,16 +107,24 @@ export async function listFiles(
     repository = git.missing;
   }
   const ownRules = !repository || !(await isInRepository(root));
-  let paths = await ripgrepFiles(root, ownRules, signal, deps);
+  const rules = ignored ? ["--no-ignore"] : ownRules ? ownRulesOnly : [];
+  let paths = await ripgrepFiles(root, rules, signal, deps);
   // A folder that the repository around it ignores is read all the same when it is asked for by name.
-  if (paths.length === 0 && !ownRules) paths = await ripgrepFiles(root, true, signal, deps);
+  if (paths.length === 0 && !ownRules && !ignored) paths = await ripgrepFiles(root, ownRulesOnly, signal, deps);
   return { paths, by: "ripgrep", tracked: new Set(), why };
 }
 
-/** `ownRules`: ignore files count although there is no repository, and those above the folder do not. */
-async function ripgrepFiles(root: string, ownRules: boolean, signal: AbortSignal, deps: ListDeps): Promise<string[]> {
-  const args = ["--files", "--no-config", "--null", "--hidden", "--glob", "!.git", "--no-messages"];
-  if (ownRules) args.push("--no-require-git", "--no-ignore-parent");
+/** Ignore files count although there is no repository, and those above the folder do not. */
+const ownRulesOnly = ["--no-require-git", "--no-ignore-parent"];
+
+/** @param rules options that say which ignore files count */
+async function ripgrepFiles(
+  root: string,
+  rules: readonly string[],
+  signal: AbortSignal,
+  deps: ListDeps,
+): Promise<string[]> {
+  const args = ["--files", "--no-config", "--null", "--hidden", "--glob", "!.git", "--no-messages", ...rules];
   const found = await runProgram(deps.rg, args, root, signal);
   if (found.missing) throw new QuireError("internal", `ripgrep was not found at ${deps.rg}.`, { where: deps.rg });
   const paths = found.text.split("\0").filter((entry) => entry !== "");

@@ -1,6 +1,6 @@
 // types.ts — what collecting gives: the files that can be read, and those that cannot, each with its reason.
 
-import type { UnsavedFile, WorkspaceFolder } from "../protocol.ts";
+import type { Detail, UnsavedFile, WorkspaceFolder } from "../protocol.ts";
 
 export type { WorkspaceFolder };
 
@@ -23,6 +23,8 @@ export interface CollectedFile {
   modifiedMs: number;
   /** When it last changed, in milliseconds: by its last commit among the latest ones, else by its modification time. */
   changedMs: number;
+  /** What its folder asks for; absent: the plan chooses. */
+  wanted?: Exclude<Detail, "off">;
   /** As an editor has it and the disk has not; absent: as on disk. */
   text?: string;
 }

@@ -18,6 +18,8 @@ export interface PlanInput {
   tokens: number;
   /** Tokens of its outline as a document; undefined: it has none. */
   outlineTokens?: number;
+  /** What the user asks for; absent: its worth decides. */
+  wanted?: Exclude<Detail, "off">;
 }
 
 export interface PlannedDocument {
@@ -42,6 +44,7 @@ const largestShare = 0.5;
 /** Most valuable first: by class, then what was read before, then the shorter. */
 function byValue(previous: ReadonlySet<string>): (a: PlanInput, b: PlanInput) => number {
   return (a, b) =>
+    Number(b.wanted === "full") - Number(a.wanted === "full") ||
     rank[a.class] - rank[b.class] ||
     Number(previous.has(b.path)) - Number(previous.has(a.path)) ||
     a.tokens - b.tokens ||
@@ -62,14 +65,24 @@ export function plan(files: readonly PlanInput[], budget: number, previous: read
     return true;
   };
   const sorted = [...files].sort(byValue(new Set(previous)));
-  const waiting = sorted.filter((file) => file.tokens > budget * largestShare || !take(file, "full", file.tokens));
+  const outlined = (file: PlanInput): boolean =>
+    file.outlineTokens !== undefined && take(file, "outline", file.outlineTokens);
+  const mayBeFull = ({ wanted }: PlanInput): boolean => wanted === undefined || wanted === "full";
+  const first = (file: PlanInput): boolean => {
+    if (file.wanted === "name") return take(file, "name", 0);
+    if (file.wanted === "outline") return outlined(file);
+    const isGiant = file.tokens > budget * largestShare && file.wanted !== "full";
+    return !isGiant && take(file, "full", file.tokens);
+  };
+  const waiting = sorted.filter((file) => !first(file));
   // A large file still in full when there is room for it and nothing else wanted it; else its outline.
-  const unread = waiting.filter((file) => !take(file, "full", file.tokens));
+  const unread = waiting.filter((file) => !mayBeFull(file) || !take(file, "full", file.tokens));
   const leftOut: Plan["leftOut"] = [];
   for (const file of unread) {
-    if (file.outlineTokens !== undefined && file.class === "source" && take(file, "outline", file.outlineTokens))
-      continue;
-    leftOut.push({ path: file.path, reason: "over budget", detail: `${file.tokens} tokens in full` });
+    if (mayBeFull(file) && (file.class === "source" || file.wanted === "full") && outlined(file)) continue;
+    if (file.wanted === "outline" && file.outlineTokens === undefined)
+      leftOut.push({ path: file.path, reason: "without an outline", detail: "it has no symbols that Quire finds" });
+    else leftOut.push({ path: file.path, reason: "over budget", detail: `${file.tokens} tokens in full` });
   }
   if (files.length > 0 && chosen.size === 0) {
     const least = Math.min(...files.map((file) => file.tokens));
@@ -109,9 +122,9 @@ export function candidates(
   let tokens = 0;
   for (const file of [...files].sort(byValue(new Set(previous)))) {
     if (tokens > budget * factor) break;
-    if (file.tokens > budget * 2) continue;
+    if (file.tokens > budget * 2 && file.wanted === undefined) continue;
     chosen.push(file);
-    tokens += file.tokens;
+    if (file.wanted === undefined || file.wanted === "full") tokens += file.tokens;
   }
   return chosen;
 }

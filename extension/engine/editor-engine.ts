@@ -6,14 +6,14 @@ import { type MapResult, type ModelRow, methods, type Workspace } from "../../en
 import { bytesText } from "../../words/figures.ts";
 import { sayWithLog } from "../editor-words.ts";
 import type { Services } from "../services.ts";
-import { type AskSettings, askSettings, folderGlobs } from "../settings/settings.ts";
+import { type AskSettings, askSettings, folderSettings } from "../settings/settings.ts";
 import { type EditorFolder, leftOutFolders, toWorkspace } from "../workspace/folders.ts";
 import { toEngineFailure } from "./engine-failure.ts";
 import type { EngineService } from "./service.ts";
 import { Supervisor } from "./supervisor.ts";
 
 /** Settings that the process is started with. */
-const processSettings = ["quire.node.path", "quire.memory.maxGB"];
+const processSettings = ["quire.node.path", "quire.memory"];
 
 /** Settings and folders as they are now, and what has to be said about them. */
 interface Now {
@@ -28,9 +28,9 @@ function now(): Now {
   const refused = new Set(settings.refused);
   const folders = (vscode.workspace.workspaceFolders ?? []).map(({ name, uri }) => {
     const own = vscode.workspace.getConfiguration("quire", uri);
-    const { include, exclude, refused: here } = folderGlobs((setting) => own.get(setting));
+    const { refused: here, ...settings } = folderSettings((setting) => own.get(setting));
     for (const sentence of here) refused.add(sentence);
-    return { name, scheme: uri.scheme, path: uri.fsPath, include, exclude };
+    return { name, scheme: uri.scheme, path: uri.fsPath, settings };
   });
   const leftOut = leftOutFolders(folders);
   const untrusted = "This workspace is not trusted: its files are listed without git.";
@@ -45,9 +45,9 @@ function now(): Now {
 export function createEngine(context: vscode.ExtensionContext, log: Services["log"]): EngineService {
   const supervisor = new Supervisor({
     program: () => ({
-      command: nodeProgram() ?? process.execPath,
+      command: ownPath("node.path") ?? process.execPath,
       args: [path.join(context.extensionPath, "dist", "engine.cjs")],
-      env: { ...process.env, ELECTRON_RUN_AS_NODE: "1", ...memoryLimit() },
+      env: { ...process.env, ELECTRON_RUN_AS_NODE: "1", ...memoryLimit(), ...memoryLocation() },
     }),
     client: `quire-vscode ${context.extension.packageJSON.version}`,
     log,
@@ -143,10 +143,15 @@ async function mayDownload({ title, bytes, bytesOnDisk, licence }: ModelRow): Pr
   return chosen === "Download";
 }
 
-/** The user's own Node, where the editor's cannot be used; never from the workspace (the setting has machine scope). */
-function nodeProgram(): string | undefined {
-  const given = vscode.workspace.getConfiguration("quire").inspect<string>("node.path")?.globalValue;
-  return typeof given === "string" && given !== "" ? given : undefined;
+/** A path of the user's own settings; never from the workspace (such settings have machine scope). */
+function ownPath(name: string): string | undefined {
+  const given: unknown = vscode.workspace.getConfiguration("quire").inspect(name)?.globalValue;
+  return typeof given === "string" && given.trim() !== "" ? given.trim() : undefined;
+}
+
+function memoryLocation(): { QUIRE_MEMORY_FOLDER?: string } {
+  const given = ownPath("memory.location");
+  return given === undefined ? {} : { QUIRE_MEMORY_FOLDER: given };
 }
 
 function memoryLimit(): { QUIRE_MEMORY_GB?: string } {

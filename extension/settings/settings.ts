@@ -4,7 +4,7 @@
 // that does not fit is replaced by the default and said. Knows no editor. package.json lists the same names, ranges and defaults.
 
 import * as z from "zod/mini";
-import type { EngineSettings, SamplingParams } from "../../engine/protocol.ts";
+import type { EngineSettings, SamplingParams, WorkspaceFolder } from "../../engine/protocol.ts";
 import { numberText } from "../../words/figures.ts";
 
 export type ReadSetting = (name: string) => unknown;
@@ -26,6 +26,7 @@ const within = (low: number, high: number) => ({
   shape: z.number().check(z.gte(low), z.lte(high)),
   fits: `a number from ${low} to ${numberText(high)}`,
 });
+const yesOrNo = { shape: z.boolean(), fits: "true or false" };
 const patterns = { shape: z.array(z.string()), fits: "a list of patterns", usual: [] };
 
 /** Name, what fits, the same in words, default. */
@@ -39,13 +40,21 @@ const settings = {
   },
   include: { name: "context.include", ...patterns },
   exclude: { name: "context.exclude", ...patterns },
+  details: {
+    name: "context.detail",
+    shape: z.record(z.string(), z.enum(["full", "outline", "name", "off"])),
+    fits: "patterns, each with full, outline, name or off",
+    usual: {},
+  },
+  followGitignore: { name: "context.followGitignore", ...yesOrNo, usual: true },
+  submodules: { name: "context.submodules", ...yesOrNo, usual: false },
   pageBudget: {
     name: "attention.pageBudget",
     shape: z.union([z.literal("dense"), wholeNumber(16, 1_000_000_000)]),
     fits: "dense, or a whole number of at least 16",
     usual: 1024,
   },
-  exact: { name: "attention.exact", shape: z.boolean(), fits: "true or false", usual: false },
+  exact: { name: "attention.exact", ...yesOrNo, usual: false },
   backend: {
     name: "backend",
     shape: z.enum(["auto", "cpu", "cuda"]),
@@ -99,12 +108,17 @@ export function askSettings(read: ReadSetting): AskSettings {
   };
 }
 
-/** What a folder's own settings say about its files. */
-export function folderGlobs(read: ReadSetting): { include: string[]; exclude: string[]; refused: string[] } {
+/** What a folder's own settings say about its files, as the engine takes it. */
+export type FolderSettings = Required<Omit<WorkspaceFolder, "name" | "root">>;
+
+export function folderSettings(read: ReadSetting): FolderSettings & { refused: string[] } {
   const refused: string[] = [];
   return {
     include: takeSetting<string[]>(read, settings.include, refused),
     exclude: takeSetting<string[]>(read, settings.exclude, refused),
+    details: takeSetting<FolderSettings["details"]>(read, settings.details, refused),
+    ignored: !takeSetting(read, settings.followGitignore, refused),
+    submodules: takeSetting(read, settings.submodules, refused),
     refused,
   };
 }

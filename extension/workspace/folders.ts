@@ -4,15 +4,14 @@
 
 import { isAbsolute, relative } from "node:path";
 import type { UnsavedFile, Workspace, WorkspaceFolder } from "../../engine/protocol.ts";
+import type { FolderSettings } from "../settings/settings.ts";
 
 export interface EditorFolder {
   name: string;
   scheme: string;
   /** Absolute path, where the scheme is "file". */
   path: string;
-  /** The folder's own settings: patterns of files that are read, and of files that are not. */
-  include?: string[];
-  exclude?: string[];
+  settings?: FolderSettings;
 }
 
 /** A name for each folder, in order, and no name twice: the engine shows several folders by them, and so does the panel. */
@@ -41,12 +40,7 @@ const longestUnsaved = 1_000_000;
 export function foldersOnDisk(folders: readonly EditorFolder[]): WorkspaceFolder[] {
   const onDisk = folders.filter(({ scheme }) => scheme === "file");
   const names = uniqueNames(onDisk.map(({ name }) => name));
-  return onDisk.map(({ name, path, include = [], exclude = [] }, index) => ({
-    name: names[index] ?? name,
-    root: path,
-    include,
-    exclude,
-  }));
+  return onDisk.map(({ name, path, settings }, index) => ({ name: names[index] ?? name, root: path, ...settings }));
 }
 
 /** Why nothing can be asked in these folders, and what to do; undefined: one can. */

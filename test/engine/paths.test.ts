@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { QuireError } from "../../engine/errors.ts";
-import { ensureFolder, modelsFolder, quireHome } from "../../engine/paths.ts";
+import { ensureFolder, memoriesFolder, modelsFolder, quireHome } from "../../engine/paths.ts";
 
 describe("quireHome", () => {
   const check = (platform: NodeJS.Platform, env: Record<string, string>, home: string, expected: string): void =>
@@ -21,6 +21,17 @@ describe("quireHome", () => {
     check("linux", { QUIRE_HOME: "/q/../r", XDG_DATA_HOME: "/data" }, "/home/ada", "/r");
     check("linux", { QUIRE_HOME: "" }, "/home/ada", "/home/ada/.local/share/quire");
     assert.throws(() => quireHome({ env: { QUIRE_HOME: "q" }, platform: "linux", home: "/h" }), { code: "bad-option" });
+  });
+});
+
+describe("the folder of memories", () => {
+  it("is the user's, or a folder of its own below the one given", () => {
+    assert.ok(memoriesFolder({}).endsWith("memories"));
+    assert.equal(memoriesFolder({ QUIRE_MEMORY_FOLDER: "/big" }), path.join("/big", "quire-memories"));
+  });
+
+  it("is nowhere below a relative path", () => {
+    assert.throws(() => memoriesFolder({ QUIRE_MEMORY_FOLDER: "big" }), /absolute path/);
   });
 });
 

@@ -20,6 +20,7 @@ import { classify, estimateTokens } from "../../../engine/plan/classify.ts";
 import { candidates, plan } from "../../../engine/plan/plan.ts";
 import {
   collectOne,
+  collectThese,
   commit,
   deps,
   everything,
@@ -222,6 +223,28 @@ describe("collect: what is no plain file", () => {
     const collected = await collectOne(root);
     assert.deepEqual(pathsOf(collected), [".gitmodules", "a.ts"]);
     assert.deepEqual(reasonsOf(collected), { lib: "not a file", "nested/": "not a file" });
+    // Unless they are asked for.
+    const folders = [{ name: "w", root, submodules: true }];
+    assert.deepEqual(pathsOf(await collectThese(folders)), [".gitmodules", "a.ts", "lib/inner.ts", "nested/x.ts"]);
+  });
+
+  it("reads what git ignores where that is asked for, with git and without", async () => {
+    const root = repositoryOf({ ".gitignore": "notes/\n", "a.ts": "1" });
+    writeFiles(root, { "notes/plan.md": "# plan" });
+    for (const trusted of [true, false]) {
+      assert.deepEqual(pathsOf(await collectThese([{ name: "w", root }], { trusted })), [".gitignore", "a.ts"]);
+      const all = await collectThese([{ name: "w", root, ignored: true }], { trusted });
+      assert.deepEqual(pathsOf(all), [".gitignore", "a.ts", "notes/plan.md"]);
+    }
+  });
+
+  it("takes the detail that a folder asks for, the last pattern that matches, and leaves out what is off", async () => {
+    const root = repositoryOf({ "src/a.ts": "1", "src/b.ts": "2", "docs/c.md": "# c", "d.ts": "3" });
+    const details = { "src/": "outline", "b.ts": "full", docs: "off" } as const;
+    const collected = await collectThese([{ name: "w", root, details }]);
+    const wanted = collected.files.map(({ path, wanted }) => [path, wanted]);
+    assert.deepEqual(Object.fromEntries(wanted), { "d.ts": undefined, "src/a.ts": "outline", "src/b.ts": "full" });
+    assert.deepEqual(reasonsOf(collected), { "docs/c.md": "excluded" });
   });
 
   it("says what was deleted, and what may not be read", async () => {

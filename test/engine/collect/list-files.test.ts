@@ -14,8 +14,8 @@ describe("listing", () => {
   it("gives the same list by git and by ripgrep", async () => {
     const root = repositoryOf({ "a.ts": "1", ".hidden/b.ts": "2", "sub/c.ts": "3", ".gitignore": "*.log\n" });
     writeFiles(root, { "new.ts": "4", "x.log": "5" });
-    const byGit = await listFiles(root, true, signal);
-    const byRipgrep = await listFiles(root, false, signal);
+    const byGit = await listFiles(root, { trusted: true }, signal);
+    const byRipgrep = await listFiles(root, { trusted: false }, signal);
     assert.deepEqual(byRipgrep.paths, byGit.paths);
     assert.equal(byGit.by, "git");
     assert.deepEqual(byGit.tracked, new Set([".gitignore", ".hidden/b.ts", "a.ts", "sub/c.ts"]));
@@ -32,12 +32,12 @@ describe("listing", () => {
     writeFiles(root, { "a.ts": "3\n" });
     commit(root, 1_600_000_002);
     assert.throws(() => git(root, "merge", "-q", "other"));
-    assert.deepEqual((await listFiles(root, true, signal)).paths, ["a.ts"]);
+    assert.deepEqual((await listFiles(root, { trusted: true }, signal)).paths, ["a.ts"]);
   });
 
   it("falls back to ripgrep without a repository, and heeds the folder's own ignore files", async () => {
     const root = folderOf({ "a.ts": "1", ".gitignore": "made/\n", "made/b.ts": "2" });
-    const listing = await listFiles(root, true, signal);
+    const listing = await listFiles(root, { trusted: true }, signal);
     assert.deepEqual(listing.paths, [".gitignore", "a.ts"]);
     assert.equal(listing.by, "ripgrep");
     assert.match(listing.why ?? "", /not in a git repository/);
@@ -45,7 +45,10 @@ describe("listing", () => {
 
   it("falls back to ripgrep without git", async () => {
     const root = repositoryOf({ "a.ts": "1" });
-    const listing = await listFiles(root, true, signal, { ...realListDeps, git: path.join(root, "no-git") });
+    const listing = await listFiles(root, { trusted: true }, signal, {
+      ...realListDeps,
+      git: path.join(root, "no-git"),
+    });
     assert.deepEqual(listing.paths, ["a.ts"]);
     assert.match(listing.why ?? "", /not installed/);
   });
@@ -53,7 +56,7 @@ describe("listing", () => {
   it("says what is broken about a repository", async () => {
     const root = repositoryOf({ "a.ts": "1" });
     writeFileSync(path.join(root, ".git", "config"), "[broken");
-    const listing = await listFiles(root, true, signal);
+    const listing = await listFiles(root, { trusted: true }, signal);
     assert.deepEqual(listing.paths, ["a.ts"]);
     assert.match(listing.why ?? "", /git failed: .*config/);
   });
@@ -63,12 +66,12 @@ describe("listing", () => {
     const root = repositoryOf({ ".gitignore": "deps/\n" });
     writeFiles(root, { "deps/x/a.ts": "1" });
     for (const trusted of [true, false])
-      assert.deepEqual((await listFiles(path.join(root, "deps", "x"), trusted, signal)).paths, ["a.ts"]);
+      assert.deepEqual((await listFiles(path.join(root, "deps", "x"), { trusted }, signal)).paths, ["a.ts"]);
   });
 
   it("says that ripgrep is missing where it is needed", async () => {
     const root = folderOf({ "a.ts": "1" });
-    const missing = listFiles(root, false, signal, { ...realListDeps, rg: path.join(root, "no-rg") });
+    const missing = listFiles(root, { trusted: false }, signal, { ...realListDeps, rg: path.join(root, "no-rg") });
     await assert.rejects(missing, (error) => error instanceof QuireError && error.code === "internal");
   });
 
@@ -79,7 +82,7 @@ describe("listing", () => {
     const stop = new AbortController();
     setTimeout(() => stop.abort(), 50);
     const began = performance.now();
-    const listing = listFiles(root, true, stop.signal, { ...realListDeps, git: path.join(root, "slow") });
+    const listing = listFiles(root, { trusted: true }, stop.signal, { ...realListDeps, git: path.join(root, "slow") });
     await assert.rejects(listing, (error) => error instanceof QuireError && error.code === "cancelled");
     assert.ok(performance.now() - began < 5000);
   });
@@ -97,7 +100,7 @@ describe("listing", () => {
     git(root, "config", "log.showSignature", "true");
     git(root, "config", "core.hooksPath", path.join(root, ".git"));
     writeFiles(root, { "a.ts": "changed" });
-    await listFiles(root, true, signal);
+    await listFiles(root, { trusted: true }, signal);
     await lastChanges(root, signal);
     assert.equal(existsSync(sprung), false);
     // The trap works: git on its own springs it.
@@ -110,7 +113,7 @@ describe("listing", () => {
     const other = repositoryOf({ "other.ts": "1" });
     process.env.GIT_DIR = path.join(other, ".git");
     try {
-      assert.deepEqual((await listFiles(root, true, signal)).paths, ["a.ts"]);
+      assert.deepEqual((await listFiles(root, { trusted: true }, signal)).paths, ["a.ts"]);
     } finally {
       delete process.env.GIT_DIR;
     }

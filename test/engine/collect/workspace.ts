@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { type CollectDeps, collect } from "../../../engine/collect/collect.ts";
 import { realListDeps } from "../../../engine/collect/list-files.ts";
-import type { Collected, CollectOptions, LeftOut } from "../../../engine/collect/types.ts";
+import type { Collected, CollectOptions, LeftOut, WorkspaceFolder } from "../../../engine/collect/types.ts";
 
 const made: string[] = [];
 
@@ -74,7 +74,15 @@ export function deps(changed: Partial<CollectDeps> = {}): CollectDeps {
 
 /** Collects one folder. */
 export function collectOne(root: string, options: Partial<CollectOptions> = {}, use = deps()): Promise<Collected> {
-  const folders = [{ name: path.basename(root), root }];
+  return collectThese([{ name: path.basename(root), root }], options, use);
+}
+
+/** Collects folders with their own settings. */
+export function collectThese(
+  folders: readonly WorkspaceFolder[],
+  options: Partial<CollectOptions> = {},
+  use = deps(),
+): Promise<Collected> {
   return collect(folders, { ...everything, ...options }, new AbortController().signal, use);
 }
 

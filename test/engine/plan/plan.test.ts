@@ -48,6 +48,33 @@ describe("plan: who gets in", () => {
     check([file("giant", 80), file("note", 10, { class: "docs" })], 100, [], ["giant", "note"]);
   });
 
+  it("reads as much of a file as is asked for, whatever its worth", () => {
+    const files = [
+      file("a", 60),
+      file("guide", 70, { class: "docs", wanted: "full" }),
+      file("names", 10, { wanted: "name" }),
+      file("shape", 10, { class: "test", wanted: "outline", outlineTokens: 3 }),
+      file("plain", 10, { wanted: "outline" }),
+    ];
+    const planned = plan(files, 80);
+    assert.deepEqual(new Set(shown(planned)), new Set(["guide", "names (name)", "shape (outline)"]));
+    assert.equal(planned.usedTokens, 73);
+    const reasons = planned.leftOut.map(({ path, reason }) => [path, reason]);
+    assert.deepEqual(Object.fromEntries(reasons), { a: "over budget", plain: "without an outline" });
+  });
+
+  it("counts what is asked for in full first, and what is asked for as a name for nothing", () => {
+    const files = [
+      file("a", 50),
+      file("huge", 500, { wanted: "name" }),
+      file("b", 60, { wanted: "full", class: "data" }),
+    ];
+    assert.deepEqual(
+      candidates(files, 100).map(({ path }) => path),
+      ["b", "a", "huge"],
+    );
+  });
+
   it("says that the budget is too small for anything, and what the smallest needs", () => {
     assert.throws(
       () => plan([file("a", 50), file("b", 40)], 30),

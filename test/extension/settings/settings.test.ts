@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { commandNames, tabType, viewId } from "../../../extension/names.ts";
-import { askSettings, folderGlobs, settingDefaults } from "../../../extension/settings/settings.ts";
+import { askSettings, folderSettings, settingDefaults } from "../../../extension/settings/settings.ts";
 
 const root = path.join(import.meta.dirname, "..", "..", "..");
 const json = (name: string): Record<string, unknown> => JSON.parse(readFileSync(path.join(root, name), "utf8"));
@@ -28,7 +28,7 @@ describe("settings", () => {
     for (const [name, usual] of settingDefaults) {
       assert.deepEqual(properties[`quire.${name}`]?.default, usual, name);
     }
-    const elsewhere = ["quire.memory.maxGB", "quire.node.path"];
+    const elsewhere = ["quire.memory.maxGB", "quire.memory.location", "quire.node.path"];
     const offered = Object.keys(properties).filter((name) => !elsewhere.includes(name));
     assert.deepEqual(offered.sort(), [...settingDefaults.keys()].map((name) => `quire.${name}`).sort());
   });
@@ -75,8 +75,18 @@ describe("settings", () => {
 
   it("of a folder are its own patterns", () => {
     const read = reading({ "context.include": ["src/**"], "context.exclude": "no list" });
-    const { include, exclude, refused } = folderGlobs(read);
-    assert.deepEqual([include, exclude, refused.length], [["src/**"], [], 1]);
+    const { refused, ...folder } = folderSettings(read);
+    const usual = { details: {}, ignored: false, submodules: false };
+    assert.deepEqual(folder, { include: ["src/**"], exclude: [], ...usual });
+    assert.equal(refused.length, 1);
+  });
+
+  it("of a folder say how much of a file is read, and whether git's own choice counts", () => {
+    const read = reading({ "context.detail": { docs: "off" }, "context.followGitignore": false });
+    const { details, ignored, refused } = folderSettings(read);
+    assert.deepEqual([details, ignored, refused], [{ docs: "off" }, true, []]);
+    const [sentence = ""] = folderSettings(reading({ "context.detail": { docs: "some" } })).refused;
+    assert.match(sentence, /quire\.context\.detail cannot be .*"some".* give patterns, each with full/);
   });
 });
 
@@ -97,9 +107,10 @@ describe("the manifest", () => {
   it("lets no workspace that is not trusted choose what runs", () => {
     assert.deepEqual(manifest.capabilities.untrustedWorkspaces.restrictedConfigurations, [
       "quire.model",
+      "quire.memory.location",
       "quire.node.path",
     ]);
-    assert.equal(properties["quire.node.path"]?.scope, "machine");
+    for (const name of ["quire.memory.location", "quire.node.path"]) assert.equal(properties[name]?.scope, "machine");
   });
 
   it("offers only commands that the extension registers", () => {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { prefixes } from "../../../engine/collect/shown-path.ts";
+import { folderSettings } from "../../../extension/settings/settings.ts";
 import {
   type EditorFolder,
   hindranceOf,
@@ -16,11 +17,12 @@ const open = (path: string, text: string, dirty = true, scheme = "file") => ({ s
 
 describe("the workspace for the engine", () => {
   it("has every folder on disk, by names that differ, and its patterns", () => {
-    const first = { ...disk("app", "/a/app"), include: ["src/**"], exclude: ["*.gen.ts"] };
+    const { refused: _, ...settings } = folderSettings((name) => (name === "context.include" ? ["src/**"] : undefined));
+    const first = { ...disk("app", "/a/app"), settings };
     const { folders, trusted } = toWorkspace([first, virtual, disk("app", "/b/app")], [], false);
     assert.deepEqual(folders, [
-      { name: "app", root: "/a/app", include: ["src/**"], exclude: ["*.gen.ts"] },
-      { name: "app-2", root: "/b/app", include: [], exclude: [] },
+      { name: "app", root: "/a/app", ...settings },
+      { name: "app-2", root: "/b/app" },
     ]);
     assert.equal(trusted, false);
   });

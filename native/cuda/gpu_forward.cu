@@ -337,10 +337,6 @@ void GpuForward::Impl::layers_of_step(const Selection& selection, int64_t bucket
     project.part[2] = {layer.v, layer.v_bias, v};
     project.x = in;
     gemv(project, stream);
-    rope_step(q, static_cast<int32_t>(g.heads + g.kv_heads), static_cast<int32_t>(g.head_size), cosine.get(),
-              sine.get(), rope.halves, stream);
-    append_step(k, v, kv(l), memory.summary(), step.get(), stream);
-
     AttentionStep attention;
     attention.q = q;
     attention.out = attended.get();
@@ -360,8 +356,14 @@ void GpuForward::Impl::layers_of_step(const Selection& selection, int64_t bucket
     attention.page_mass = mass;
     attention.counters = counters.get();
     attention.workspace = workspace.get();
+    attention.k = k;
+    attention.v = v;
+    attention.cosine = cosine.get();
+    attention.sine = sine.get();
+    attention.halves = rope.halves;
+    attention.codes = codes.get();
+    attention.code_scales = scales.get();
     attention_step(attention, stream);
-    quantize_step(attended.get(), static_cast<int32_t>(g.q_columns()), codes.get(), scales.get(), stream);
     GemvArgs output;
     output.part[0] = {layer.output, nullptr, x.get()};
     output.x = {codes.get(), scales.get(), attended.get()};

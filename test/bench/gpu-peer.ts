@@ -5,7 +5,7 @@
 
 export type Shape = "0.5B" | "7B" | "8B";
 
-const depths = [0, 32768, 131072] as const;
+const depths: readonly number[] = [0, 32768, 131072];
 
 const llamaCpp: Record<Shape, { decode: readonly number[]; prefill: readonly number[] }> = {
   "0.5B": { decode: [892, 625, 470], prefill: [65274, 34202, 12444] },
@@ -16,8 +16,7 @@ const llamaCpp: Record<Shape, { decode: readonly number[]; prefill: readonly num
 /** llama.cpp's tokens/s, where it was measured. */
 export function peerSpeed(shape: string, what: string, context: number): number | undefined {
   if (!(shape in llamaCpp) || (what !== "decode" && what !== "prefill")) return undefined;
-  const depth = depths.findIndex((tokens) => tokens === context);
-  return llamaCpp[shape as Shape][what][depth];
+  return llamaCpp[shape as Shape][what][depths.indexOf(context)];
 }
 
 /** A bar: at least `must`, wanted `goal`. */

@@ -33,20 +33,13 @@ struct ChunkArgs {
   DeviceKv kv;
 };
 
-__device__ void put(const DeviceKv& kv, int64_t slot, int32_t place, float k, float v) {
-  const int64_t page = blockIdx.y * kv.slots + slot;
-  __half* const keys = kv.pages + page * 2 * kPageTokens * kv.head_size + place * kv.head_size + threadIdx.x;
-  keys[0] = __float2half_rn(k);
-  keys[kPageTokens * kv.head_size] = __float2half_rn(v);
-}
-
 __global__ void append_token(StepArgs args) {
   wait_for_former();
   let_next_start();
   const int64_t slot = args.state->slot;
   const int32_t place = args.state->place;
   const int64_t i = static_cast<int64_t>(blockIdx.y) * args.kv.head_size + threadIdx.x;
-  put(args.kv, slot, place, args.k[i], args.v[i]);
+  put_channel(args.kv, blockIdx.y, slot, place, static_cast<int32_t>(threadIdx.x), args.k[i], args.v[i]);
   // A thread's channel is its own: no barrier between writing the key and reading the page's.
   if (place + 1 == kPageTokens) summarise_channel(args.kv, args.summary, blockIdx.y, slot, kPageTokens, threadIdx.x);
 }
@@ -56,7 +49,8 @@ __global__ void append_tokens(ChunkArgs args) {
   let_next_start();
   const int64_t t = blockIdx.x;
   const int64_t i = t * args.stride + blockIdx.y * args.kv.head_size + threadIdx.x;
-  put(args.kv, args.slots[t], args.places[t], args.k[i], args.v[i]);
+  put_channel(args.kv, blockIdx.y, args.slots[t], args.places[t], static_cast<int32_t>(threadIdx.x), args.k[i],
+              args.v[i]);
 }
 
 }  // namespace

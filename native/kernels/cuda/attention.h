@@ -101,12 +101,13 @@ struct AttendPages {
 int32_t attend_parts(int32_t lists);
 void attend_pages(const AttendPages& args, cudaStream_t stream);
 
-// attention_step.cu: score → select → attend for one token of one layer, or attend alone where nothing is to be chosen.
+// attention_step.cu: RoPE → append → score → select → attend → quantise for one token of one layer, or as much of it as is asked
+// for; attend alone where nothing is to be chosen. One kernel (attention_cluster.cu) where the device and the sizes allow.
 // state and list must have been written before the kernel before this call started (not by it): score reads them early.
 // recent_pages ≥ 1 holds the page being filled, whose summary may be in the making.
 struct AttentionStep {
-  const float* q = nullptr;  // [H, D] after RoPE
-  float* out = nullptr;      // [H, D]
+  float* q = nullptr;    // [H, D]; before RoPE where k is given, and then k follows it in memory
+  float* out = nullptr;  // [H, D], or null where codes suffice
   int32_t heads = 0;
   float scale = 0;  // of q·k, 1/√D
   DeviceKv kv;
@@ -117,11 +118,26 @@ struct AttentionStep {
   float* page_mass = nullptr;
   int64_t* counters = nullptr;  // or null: [0] += pages scored, [1] += pages attended to
   void* workspace = nullptr;    // attention_step_workspace() bytes, zeroed once; calls on one stream may share it
+  // The token's K and V [G, D] before RoPE, to be appended; null: q is turned, and the pages are as they should be.
+  float* k = nullptr;
+  const float* v = nullptr;
+  const float* cosine = nullptr;  // [D/2] of the token's position
+  const float* sine = nullptr;
+  bool halves = false;  // pairs (d, d + D/2), else (2d, 2d + 1)
+  // Or null: `out` quantised, [H·D] and [H·D/32] (rows.h). The three kernels need `out` as well.
+  int8_t* codes = nullptr;
+  float* code_scales = nullptr;
+  bool one_kernel = true;  // false: the three kernels that every device has
 };
 int64_t attention_step_workspace(const AttentionStep& args);
 void attention_step(const AttentionStep& args, cudaStream_t stream);
 // One kernel of a step alone (0 score, 1 select, 2 attend), over what the former ones left in the workspace: for benches.
 void attention_step_part(const AttentionStep& args, int part, cudaStream_t stream);
+
+// attention_cluster.cu: the blocks that share a KV head's pages in one kernel, 0 where it must be several kernels.
+int32_t cluster_blocks(const AttentionStep& args);
+// scores [H, stride], stride ≥ max_pages: scratch, where something is chosen.
+void attention_in_cluster(const AttentionStep& args, float* scores, int64_t stride, cudaStream_t stream);
 
 // prefill_attention.cu: exact attention of T query tokens over one list. A row's bits do not depend on the other rows.
 struct PrefillAttention {

@@ -1,6 +1,7 @@
-// attention_step.cu — attention of one token in one layer: score → select → attend, or attend alone where all pages are taken.
+// attention_step.cu — attention of one token in one layer: RoPE → append → score → select → attend → quantise.
 //
-// This is the one way from a query to its output: what a benchmark times is what an answer uses. The workspace is divided here:
+// This is the one way from a query to its output: what a benchmark times is what an answer uses. Where the device has clusters
+// all of it is one kernel (attention_cluster.cu), else a kernel each. The workspace is divided here:
 //   arrivals [256 bytes, zero], partial and state of attend's parts, page weights, and, where pages are chosen, scores, votes,
 //   score's partials, chosen pages and their counts.
 // A list that cannot outgrow the page budget (max_pages ≤ budget) skips score and select. A longer bucket runs all three; as
@@ -8,6 +9,8 @@
 #include <algorithm>
 
 #include "native/kernels/cuda/attention.h"
+#include "native/kernels/cuda/device_summary.cuh"
+#include "native/kernels/cuda/rows.h"
 
 namespace quire::cuda {
 namespace {
@@ -119,14 +122,31 @@ void attention_step_part(const AttentionStep& args, int part, cudaStream_t strea
 }
 
 void attention_step(const AttentionStep& args, cudaStream_t stream) {
-  if (args.heads <= 0 || args.kv.kv_heads <= 0 || args.heads % args.kv.kv_heads != 0 || args.heads > 512)
+  check_kv(args.kv, "attention_step");
+  if (args.heads <= 0 || args.heads % args.kv.kv_heads != 0 || args.heads > 512)
     throw Error("unsupported-model", "the query heads are not a multiple of the KV heads", "attention_step");
+  if (args.heads / args.kv.kv_heads > kMaxGroup)
+    throw Error("unsupported-model", "the CUDA backend runs up to 8 query heads for each KV head", "attention_step");
+  const PageSelection& selection = args.selection;
+  if (selects(args) && (selection.sink_pages < 0 || selection.recent_pages < 0 ||
+                        selection.budget_pages < selection.sink_pages + selection.recent_pages))
+    throw Error("internal", "the page budget does not hold the forced pages", "attention_step");
   const Plan plan = quire::cuda::plan(args);
+  if (args.one_kernel && cluster_blocks(args) > 0) {
+    attention_in_cluster(args, plan.score.scores, plan.score.stride, stream);
+    return;
+  }
+  const int32_t size = args.kv.head_size;
+  if (args.k != nullptr) {
+    rope_step(args.q, args.heads + args.kv.kv_heads, size, args.cosine, args.sine, args.halves, stream);
+    append_step(args.k, args.v, args.kv, selection.summary, args.state, stream);
+  }
   if (selects(args)) {
     score_pages(plan.score, stream);
     select_pages(plan.select, stream);
   }
   attend_pages(plan.attend, stream);
+  if (args.codes != nullptr) quantize_step(args.out, args.heads * size, args.codes, args.code_scales, stream);
 }
 
 }  // namespace quire::cuda

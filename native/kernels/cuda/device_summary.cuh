@@ -1,4 +1,4 @@
-// device_summary.cuh — one channel of one page's summary, and the limits that all attention kernels share.
+// device_summary.cuh — one channel of one page's summary, one channel of a token, and the limits that all attention kernels share.
 //
 //   mean[d] = Σ_j key[j, d] / count     spread[d] = √(Σ_j (key[j, d] − mean[d])² / count)     or     min[d], max[d] of the keys
 //
@@ -20,6 +20,14 @@ inline void check_kv(const DeviceKv& kv, const char* where) {
 __device__ inline float finite_key(__half key) {
   const float x = __half2float(key);
   return x > 65504.0f ? 65504.0f : x < -65504.0f ? -65504.0f : x;
+}
+
+// One channel of one token into its page.
+__device__ inline void put_channel(const DeviceKv& kv, int64_t g, int64_t slot, int32_t place, int32_t d, float k,
+                                   float v) {
+  __half* const key = kv.pages + (g * kv.slots + slot) * 2 * kPageTokens * kv.head_size + place * kv.head_size + d;
+  key[0] = __float2half_rn(k);
+  key[kPageTokens * kv.head_size] = __float2half_rn(v);
 }
 
 __device__ inline void summarise_channel(const DeviceKv& kv, Summary kind, int64_t g, int64_t slot, int32_t count,

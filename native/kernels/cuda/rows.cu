@@ -9,8 +9,7 @@
 //
 // A block has one row; a row's result depends on nothing else. Everything fits the second-level cache: these are launches, not
 // bytes. Limits: E, F multiples of 32.
-#include <cfloat>
-
+#include "native/kernels/cuda/device_rows.cuh"
 #include "native/kernels/cuda/launch.h"
 #include "native/kernels/cuda/packed_device.cuh"
 #include "native/kernels/cuda/rows.h"
@@ -40,20 +39,6 @@ __device__ float block_reduce(float v) {
   v = kWarp(v);
   __syncthreads();
   return v;
-}
-
-// NaN counts as 0 and ±∞ as the largest float, as on the CPU.
-__device__ float tame(float v) { return isnan(v) ? 0.0f : fminf(fmaxf(v, -FLT_MAX), FLT_MAX); }
-
-// A warp has the 32 values of a block, one a lane.
-__device__ void quantize_lane(float value, int index, int8_t* codes, float* scales) {
-  value = tame(value);
-  const float largest = warp_max(fabsf(value));
-  float scale = largest / 127.0f;
-  float inverse = 127.0f / largest;
-  if (scale < FLT_MIN) scale = inverse = 0.0f;
-  codes[index] = static_cast<int8_t>(__float2int_rn(value * inverse));
-  if ((index & 31) == 0) scales[index / 32] = scale;
 }
 
 __device__ float row_factor(const float* x, int columns, float eps) {
@@ -160,10 +145,9 @@ __global__ void quantize_step_kernel(const float* x, int columns, int8_t* codes,
 __device__ void turn(float* head, int i, int half, bool halves, float cosine, float sine) {
   float& first = head[halves ? i : 2 * i];
   float& second = head[halves ? i + half : 2 * i + 1];
-  const float p = first * cosine - second * sine;
-  const float q = first * sine + second * cosine;
-  first = p;
-  second = q;
+  const float2 pair = turned(first, second, cosine, sine);
+  first = pair.x;
+  second = pair.y;
 }
 
 __global__ void rope_step_kernel(float* qk, int pairs, int half, const float* cosine, const float* sine, bool halves) {

@@ -22,6 +22,7 @@
 
 #include "native/kernels/cuda/attention.h"
 #include "native/kernels/cuda/device_launch.cuh"
+#include "native/kernels/cuda/device_score.cuh"
 #include "native/kernels/cuda/device_summary.cuh"
 #include "native/kernels/cuda/device_tensor.cuh"
 #include "native/kernels/cuda/device_vote.cuh"
@@ -29,50 +30,9 @@
 namespace quire::cuda {
 namespace {
 
-constexpr int kTilePages = 16;  // the rows of a tensor-core tile
 constexpr int kStages =
     3;  // tiles on their way per warp: with 8 warps a multiprocessor twice latency × bandwidth of an H100
 constexpr int kMostWarps = 4;  // of a block; two blocks a multiprocessor
-
-template <int D>
-struct Tile {
-  static constexpr int kSteps = 2 * D / 32;  // steps of 32 channels, 8 for each of a quad's lanes
-  static constexpr int kRowBytes = 4 * D;
-  static constexpr int kBytes = kTilePages * kRowBytes;
-  static constexpr int kChunks = kRowBytes / 16;  // of a row
-  static constexpr int kRows = kWarp / kChunks;   // that one instruction of a warp copies
-  // Where a chunk of a row lies: odd rows swap halves of 128 bytes, so that 8 lanes of two rows meet 32 different banks.
-  __device__ static int place(int row, int chunk) { return row * kRowBytes + (chunk ^ (4 * (row & 1))) * 16; }
-};
-
-// The vector that summaries are multiplied with, the lane's columns of it: channels 32u + 8c .. + 7 of head l/4.
-template <int D>
-struct Weights {
-  SplitPair pair[Tile<D>::kSteps][4];
-};
-
-template <int D>
-__device__ Weights<D> make_weights(const ScorePages& args, int64_t head, bool present) {
-  Weights<D> weights;
-  const int c = static_cast<int>(threadIdx.x) % 4;
-#pragma unroll
-  for (int u = 0; u < Tile<D>::kSteps; ++u) {
-    const bool second = u >= Tile<D>::kSteps / 2;
-    const int channel = 32 * (u % (Tile<D>::kSteps / 2)) + 8 * c;
-    float w[8];
-#pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      const float q = present ? args.q[head * D + channel + j] : 0.0f;
-      if (args.selection.summary == Summary::kMeanSpread)
-        w[j] = second ? args.selection.spread_factor * fabsf(q) : q;
-      else
-        w[j] = second ? fmaxf(q, 0.0f) : fminf(q, 0.0f);
-    }
-#pragma unroll
-    for (int j = 0; j < 4; ++j) weights.pair[u][j] = split(w[2 * j], w[2 * j + 1]);
-  }
-  return weights;
-}
 
 template <int D>
 __global__ void __launch_bounds__(kMostWarps* kWarp, 2) score_kernel(ScorePages args) {
@@ -98,14 +58,7 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, 2) score_kernel(ScorePages 
   // A lane's slot is that of row l mod 16.
   const auto slot_of = [&](int32_t tile) { return args.list.slot[min(tile * kTilePages + lane % kTilePages, n - 1)]; };
   const auto fetch = [&](int stage, int32_t slot) {
-    unsigned char* const to = fifo + stage * Tile<D>::kBytes;
-    const int chunk = lane % Tile<D>::kChunks;
-#pragma unroll
-    for (int j = 0; j < kTilePages / Tile<D>::kRows; ++j) {
-      const int row = j * Tile<D>::kRows + lane / Tile<D>::kChunks;
-      const int64_t slot_of_row = __shfl_sync(~0u, slot, row);
-      copy16(to + Tile<D>::place(row, chunk), summaries + slot_of_row * 2 * D + 8 * chunk);
-    }
+    fetch_tile<D>(fifo + stage * Tile<D>::kBytes, summaries, slot, lane);
   };
 
 #pragma unroll
@@ -118,7 +71,7 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, 2) score_kernel(ScorePages 
   int32_t slot = ahead < tiles ? slot_of(ahead) : 0;
   wait_for_former();
   let_next_start();
-  const Weights<D> weights = make_weights<D>(args, g * group + r, r < group);
+  const Weights<D> weights = make_weights<D>(args.selection, args.q + (g * group + r) * D, r < group);
 
   // The lane's two heads are 2c and 2c + 1; what it sees of their pages.
   const float scale = rsqrtf(static_cast<float>(D)) * kLog2E;
@@ -132,21 +85,15 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, 2) score_kernel(ScorePages 
     ahead += stride;
     if (ahead < tiles) slot = slot_of(ahead);
     const unsigned char* const from = fifo + stage * Tile<D>::kBytes;
-    float high[4] = {}, low[4] = {};
-#pragma unroll
-    for (int u = 0; u < Tile<D>::kSteps; ++u) {
-      const uint4 a = *reinterpret_cast<const uint4*>(from + Tile<D>::place(r, 4 * u + c));
-      const uint4 b = *reinterpret_cast<const uint4*>(from + Tile<D>::place(r + 8, 4 * u + c));
-      multiply_split(high, low, a, b, weights.pair[u]);
-    }
+    float score[4];
+    score_tile<D>(from, weights, r, c, score);
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       const int32_t i = tile * kTilePages + r + (j >= 2 ? 8 : 0);
       const int head = 2 * c + j % 2;
-      const float score = high[j] + low[j];
       if (i < n && head < group) {
-        args.scores[(g * group + head) * args.stride + i] = score;
-        if (i >= args.selection.sink_pages && i < n - args.selection.recent_pages) seen[j % 2].add(score, scale);
+        args.scores[(g * group + head) * args.stride + i] = score[j];
+        if (i >= args.selection.sink_pages && i < n - args.selection.recent_pages) seen[j % 2].add(score[j], scale);
       }
     }
     stage = (stage + 1) % kStages;

@@ -20,6 +20,7 @@
 #include <algorithm>
 
 #include "native/kernels/cuda/attention.h"
+#include "native/kernels/cuda/device_keys.cuh"
 #include "native/kernels/cuda/device_launch.cuh"
 #include "native/kernels/cuda/device_vote.cuh"
 
@@ -73,24 +74,6 @@ struct Team {
     return mine;
   }
 };
-
-// Larger for larger floats; -0 as +0.
-__device__ uint32_t order(float value) {
-  const uint32_t bits = __float_as_uint(value + 0.0f);
-  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
-}
-
-__device__ unsigned long long key_of(float vote, int32_t i) {
-  return static_cast<unsigned long long>(order(vote)) << 32 | ~static_cast<uint32_t>(i);
-}
-
-__device__ uint32_t warp_inclusive(uint32_t x, int lane) {
-  for (int step = 1; step < kWarp; step *= 2) {
-    const uint32_t other = __shfl_up_sync(~0u, x, step);
-    if (lane >= step) x += other;
-  }
-  return x;
-}
 
 // The sum of x over the threads before this one.
 __device__ uint32_t block_exclusive(Shared& s, uint32_t x) {

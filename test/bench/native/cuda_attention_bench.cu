@@ -3,7 +3,8 @@
 // For each shape and context: random keys and values, summaries made by our kernel, budget 2 048 tokens, mean/spread, vote.
 // Every call of a graph takes the next of several pools and queries, enough that what it reads has left the L2 cache since.
 // Prints a JSON object a line: {heads, kvHeads, headSize, context, us, scoreUs, selectUs, attendUs, bytes, ...}: medians of
-// graph replays divided by the calls in the graph. `quick` as an argument measures two contexts only.
+// graph replays divided by the calls in the graph. us: as an answer's step takes it, in one kernel where the device can;
+// threeKernelsUs and score, select, attend apart: the kernels of other devices. `quick` as an argument measures two contexts only.
 // test/bench/native/cuda_attention_peer.py runs this, times PyTorch's dense attention on the same card, and writes the rows.
 #include <algorithm>
 #include <cmath>
@@ -156,31 +157,34 @@ void measure(cudaStream_t stream, const Shape& shape, int64_t context, double pe
       std::max(attention_step_workspace(make(0, false)), attention_step_workspace(make(0, true))));
   check(cudaMemset(workspace.get(), 0, static_cast<size_t>(workspace.count())), "bench");
   int64_t kernels = 0;
-  const auto run = [&](bool dense, int only) {
+  const auto run = [&](bool dense, int only, bool one_kernel = true) {
     const auto record = [&] {
       for (int call = 0; call < calls; ++call) {
         AttentionStep args = make(call, dense);
         args.workspace = workspace.get();
+        args.one_kernel = one_kernel;
         if (only < 0)
           attention_step(args, stream);
         else
           attention_step_part(args, only, stream);
       }
     };
-    return time_graph(stream, calls, record, only < 0 && !dense ? &kernels : nullptr);
+    return time_graph(stream, calls, record, only < 0 && !dense && one_kernel ? &kernels : nullptr);
   };
   const double us = run(false, -1);
   const bool selects = n > kBudget;
   const double score_us = selects ? run(false, 0) : 0, select_us = selects ? run(false, 1) : 0,
                attend_us = run(false, 2);
+  const double three_us = run(false, -1, false);
   const double dense_us = run(true, -1);
   std::printf(
-      "{\"heads\":%d,\"kvHeads\":%d,\"headSize\":%d,\"context\":%lld,\"us\":%.2f,\"scoreUs\":%.2f,\"selectUs\":%.2f,"
+      "{\"heads\":%d,\"kvHeads\":%d,\"headSize\":%d,\"context\":%lld,\"us\":%.2f,\"threeKernelsUs\":%.2f,\"scoreUs\":%."
+      "2f,\"selectUs\":%.2f,"
       "\"attendUs\":%.2f,"
       "\"ownDenseUs\":%.2f,\"bytes\":%.0f,\"scoreGBs\":%.0f,\"attendGBs\":%.0f,\"ownDenseGBs\":%.0f,\"peakGBs\":%.0f,"
       "\"bytesShare\":%.3f,\"kernels\":%lld,\"pools\":%lld,\"calls\":%d}\n",
-      shape.heads, shape.kv_heads, shape.head_size, static_cast<long long>(context), us, score_us, select_us, attend_us,
-      dense_us, touched, selects ? score_bytes / score_us / 1000 : 0.0, attend_bytes / attend_us / 1000,
+      shape.heads, shape.kv_heads, shape.head_size, static_cast<long long>(context), us, three_us, score_us, select_us,
+      attend_us, dense_us, touched, selects ? score_bytes / score_us / 1000 : 0.0, attend_bytes / attend_us / 1000,
       2.0 * static_cast<double>(halves) / dense_us / 1000, peak, touched / (peak * 1000) / us,
       static_cast<long long>(kernels), static_cast<long long>(pools), calls);
   std::fflush(stdout);

@@ -77,8 +77,8 @@ def main():
                "pageBudget": 2048, "summary": "mean-spread", "vote": "softmax", "denseLayers": 0,
                "cuda": torch.version.cuda, "torch": torch.__version__}
         rows.append(row)
-        print("%2d/%-2d %3d %7d  us %7.1f = score %6.1f select %5.1f attend %5.1f | dense own %7.1f torch %7.1f %s | %5.2fx share %.2f GB/s score %d attend %d dense %d of %d" % (
-            row["heads"], row["kvHeads"], row["headSize"], row["context"], row["us"], row["scoreUs"], row["selectUs"], row["attendUs"],
+        print("%2d/%-2d %3d %7d  us %7.1f | three %7.1f = score %6.1f select %5.1f attend %5.1f | dense own %7.1f torch %7.1f %s | %5.2fx share %.2f GB/s score %d attend %d dense %d of %d" % (
+            row["heads"], row["kvHeads"], row["headSize"], row["context"], row["us"], row["threeKernelsUs"], row["scoreUs"], row["selectUs"], row["attendUs"],
             row["ownDenseUs"], us, back_end, row["speedup"], row["bytesShare"], row["scoreGBs"], row["attendGBs"], row["ownDenseGBs"], row["peakGBs"]), flush=True)
     with open(out, "w") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)

@@ -5,17 +5,21 @@
 // The C++ test has no GGUF parser and no tokenizer of its own: the engine's, in TypeScript, read the header and this repository's
 // sources, file after file, to that many tokens (1 024).
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { readGguf } from "../../../engine/models/gguf.ts";
 import { Tokenizer } from "../../../engine/tokenize/tokenizer.ts";
 
 const path = process.argv[2];
 if (path === undefined) throw new Error("Name a .gguf file.");
 const wanted = Number(process.argv[3] ?? 1024);
-const sources = ["engine/budget.ts", "native/decode/forward.cpp", "scripts/vsix.mjs", "engine/engine.ts"];
+const sources = ["engine", "native/decode", "native/memory"].flatMap((folder) => {
+  const place = new URL(`../../../${folder}/`, import.meta.url);
+  const names = readdirSync(place, { recursive: true, encoding: "utf8" }).sort();
+  return names.filter((name) => /\.(ts|cpp|h)$/.test(name)).map((name) => new URL(name, place));
+});
 const file = await readGguf(path);
 const tokenizer = await Tokenizer.create(file.tokenizer);
-const text = sources.map((source) => readFileSync(new URL(`../../../${source}`, import.meta.url), "utf8")).join("\n");
+const text = sources.map((source) => readFileSync(source, "utf8")).join("\n");
 const tokens = [...tokenizer.encode(text)].slice(0, wanted);
 if (tokens.length < wanted) throw new Error(`The sources have ${tokens.length} tokens only.`);
 const g = file.geometry;

@@ -2,6 +2,7 @@
 //
 // Pure. Bounded by the model's context, by free memory and by the time reading would take; says what it chose and why.
 
+import { numberText } from "../words/figures.ts";
 import { QuireError } from "./errors.ts";
 import { overheadBytes } from "./models/catalog.ts";
 
@@ -115,14 +116,14 @@ export function chooseBudget(input: BudgetInput): Budget {
       lookUpTokens: lookUp(tokens),
       contextTokens: contextTokens(tokens, ropeFactor),
       ropeFactor,
-      reason: `${tokens} tokens, as asked${stretched}`,
+      reason: `${numberText(tokens)} tokens, as asked${stretched}`,
     };
   }
 
   if (byMemory < smallest) throw tooLittleMemory(smallest, byMemory);
   if (byContext < smallest) throw noRoom(input.context);
   const bounds: { tokens: number; why: string }[] = [
-    { tokens: byContext, why: `the model's context of ${input.context}` },
+    { tokens: byContext, why: `the model's context of ${numberText(input.context)}` },
     { tokens: byMemory, why: "free memory" },
     {
       tokens: tokensWithin(autoReadingSeconds, byContext, input.readingSeconds),
@@ -138,7 +139,7 @@ export function chooseBudget(input: BudgetInput): Budget {
       lookUpTokens: lookUp(enough),
       contextTokens: contextTokens(enough, 1),
       ropeFactor: 1,
-      reason: `${enough} tokens: all there is to read`,
+      reason: `${numberText(enough)} tokens: all there is to read`,
     };
   }
   return {
@@ -146,7 +147,7 @@ export function chooseBudget(input: BudgetInput): Budget {
     lookUpTokens: lookUp(tokens),
     contextTokens: contextTokens(tokens, 1),
     ropeFactor: 1,
-    reason: `${tokens} tokens, bounded by ${bound.why}`,
+    reason: `${numberText(tokens)} tokens, bounded by ${bound.why}`,
   };
 }
 

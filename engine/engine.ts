@@ -101,10 +101,6 @@ export class Engine {
       const { memory, contextTokens } = this.#memoryFor(params.settings, ready, params.maxTokens);
       const store = await this.#storeFor(ready, memory.shape, params.fresh, signal);
       memory.store = store;
-      const held = memory.commonPrefix(prepared.documents) === prepared.documents.length;
-      if (!held && !(await store?.holds(prepared.documents))) {
-        this.#sayOnce(`Reading ${prepared.usedTokens} tokens with ${open.name} (${budget.reason}).`);
-      }
       const result = await answerQuestion(
         { params, model: open, memory, prepared, budget, posed, contextTokens, threads: this.#threads, beganMs, now },
         signal,

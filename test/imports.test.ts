@@ -24,6 +24,7 @@ const common = [
   "engine/definition-line.ts",
   "engine/escape-pattern.ts",
   "engine/languages.ts",
+  "words/",
 ];
 const surface = "native/index.d.ts";
 /** The joints: the files that may call several stages. */

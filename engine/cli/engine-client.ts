@@ -23,12 +23,14 @@ import {
   type FetchEvent,
   methods,
   type NoticeEvent,
+  type PlannedEvent,
   protocolVersion,
   type StageEvent,
   type TextEvent,
 } from "../protocol.ts";
 
 export interface EngineEvents {
+  planned: (event: PlannedEvent) => void;
   stage: (event: StageEvent) => void;
   text: (event: TextEvent) => void;
   fetching: (event: FetchEvent) => void;
@@ -79,6 +81,7 @@ export class EngineClient {
     const listen = <Event>(method: string, handler: ((event: Event) => void) | undefined): void => {
       if (handler !== undefined) connection.onNotification(new NotificationType<Event>(method), handler);
     };
+    listen(methods.planned, events.planned);
     listen(methods.stage, events.stage);
     listen(methods.text, events.text);
     listen(methods.fetching, events.fetching);

@@ -1,5 +1,6 @@
 // session.ts — the frame of a command that talks to the engine: start it, show progress, let Ctrl-C cancel, end it.
 
+import { numberText } from "../../words/figures.ts";
 import { EngineClient } from "./engine-client.ts";
 import { Progress, say } from "./output.ts";
 
@@ -24,8 +25,17 @@ export async function withEngine<Result>(
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
+  let plan = "";
   const client = await EngineClient.start({
-    stage: (event) => progress.stage(event),
+    planned: ({ usedTokens, model, budgetReason }) => {
+      plan = `Reading ${numberText(usedTokens)} tokens with ${model} (${budgetReason}).`;
+    },
+    stage: (event) => {
+      // Said only if there is something to read that is not in memory.
+      if (event.stage === "reading" && plan !== "") say(plan);
+      if (event.stage === "reading") plan = "";
+      progress.stage(event);
+    },
     text: (event) => onText(event.text),
     fetching: (event) => progress.fetching(event),
     notice: (event) => {

@@ -2,6 +2,7 @@
 //
 // In: the wish ("auto", a catalog name, a path), free memory, the planned tokens and measured speeds. Out: an entry or a path,
 // with one sentence that says why. Pure: it looks at no disk, measures nothing and fetches nothing.
+import { numberText } from "../../words/figures.ts";
 import { QuireError } from "../errors.ts";
 import { catalog as allModels, findModel, type ModelEntry, memoryNeed } from "./catalog.ts";
 
@@ -74,7 +75,7 @@ function objection(entry: ModelEntry, input: ChooseInput): string | undefined {
   if (speed === undefined) return "its speed on this machine is not measured yet";
   const seconds = readingSeconds(entry, input.plannedTokens, speed, input.attentionCost);
   if (seconds < patienceSeconds) return undefined;
-  return `reading ${input.plannedTokens} tokens with it would take about ${duration(seconds)} here, over the limit of 10`;
+  return `reading ${numberText(input.plannedTokens)} tokens with it would take about ${duration(seconds)} here, over the limit of 10`;
 }
 
 /**
@@ -112,7 +113,7 @@ export function chooseModel(input: ChooseInput): ModelChoice {
     const why =
       objections.length > 0
         ? objections.join("; ")
-        : `the best that fits: ${input.plannedTokens} tokens take about ${duration(
+        : `the best that fits: ${numberText(input.plannedTokens)} tokens take about ${duration(
             readingSeconds(entry, input.plannedTokens, speed ?? 1, input.attentionCost),
           )} to read`;
     return { kind: "catalog", entry, reason: `${entry.name}: ${why}.` };

@@ -82,22 +82,18 @@ async function contents(target, addonFile) {
   for (const path of ["package.json", `bin/${targets[target]?.rg ?? "rg"}`])
     files.set(`dist/node_modules/${name}/${path}`, join(ripgrep, path));
   if (target in targets) checkBinaries(target, addonFile, join(ripgrep, "bin", targets[target].rg));
-  const refused = files.has(cudaAddonPath) ? refusedCuda(target, files.get(cudaAddonPath), addonFile) : undefined;
-  if (refused !== undefined) {
-    process.stdout.write(`without the CUDA backend: ${refused}\n`);
-    files.delete(cudaAddonPath);
-  }
+  const cuda = files.has(cudaAddonPath) ? readFileSync(files.get(cudaAddonPath)) : undefined;
+  const refused = cuda === undefined || systemOf(cuda) !== target ? "" : refusedCuda(cuda, addonFile);
+  if (refused) process.stdout.write(`without the CUDA backend: ${refused}\n`);
+  if (refused !== undefined) files.delete(cudaAddonPath);
   const missing = needed(target).filter((path) => !files.has(path) || !existsSync(files.get(path)));
   if (missing.length > 0) throw new Stop(`the package would lack ${missing.join(", ")}`);
   return new Map([...files].sort());
 }
 
-/** Why the CUDA addon built here does not fit a package; undefined: it does. */
-function refusedCuda(target, file, addonFile) {
+/** Why the CUDA addon built here for this target cannot go along; undefined: it can. */
+function refusedCuda(bytes, addonFile) {
   if (!cudaAddonReady()) return "the one built here is older than its sources; npm run build:cuda renews it";
-  const bytes = readFileSync(file);
-  const system = systemOf(bytes);
-  if (system !== target) return `the one built here is for ${system}, not for ${target}`;
   return addonFile === addon ? undefined : tooNew(bytes);
 }
 

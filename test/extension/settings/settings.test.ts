@@ -10,7 +10,9 @@ const root = path.join(import.meta.dirname, "..", "..", "..");
 const json = (name: string): Record<string, unknown> => JSON.parse(readFileSync(path.join(root, name), "utf8"));
 const manifest = json("package.json") as {
   contributes: {
-    configuration: { properties: Record<string, { default: unknown; scope: string; markdownDescription: string }> };
+    configuration: {
+      properties: Record<string, { default: unknown; pattern?: string; scope: string; markdownDescription: string }>;
+    };
     commands: { command: string; title: string }[];
     views: { quire: { id: string }[] };
   };
@@ -26,7 +28,13 @@ const reading =
 describe("settings", () => {
   it("are the manifest's, with the manifest's defaults", () => {
     for (const [name, usual] of settingDefaults) {
-      assert.deepEqual(properties[`quire.${name}`]?.default, usual, name);
+      const offered = properties[`quire.${name}`]?.default;
+      // The settings page has a box for text only.
+      assert.deepEqual(
+        typeof usual === "number" && typeof offered === "string" ? Number(offered) : offered,
+        usual,
+        name,
+      );
     }
     const elsewhere = ["quire.memory.maxGB", "quire.memory.location", "quire.node.path"];
     const offered = Object.keys(properties).filter((name) => !elsewhere.includes(name));
@@ -72,6 +80,19 @@ describe("settings", () => {
       );
     });
   }
+
+  it("that are typed in the settings page are judged by it as they are here", () => {
+    const texts = ["", "auto", "dense", "0", "15", "16", "99", "100", "255", "256", "300", "1000", "1e6", "-5"];
+    for (const name of ["context.tokenBudget", "attention.pageBudget"]) {
+      const pattern = new RegExp(properties[`quire.${name}`]?.pattern ?? "none");
+      for (const text of [...texts, "99999999", "100000000", "100000001", "1000000000", "1000000001"])
+        assert.equal(
+          askSettings(reading({ [name]: text })).refused.length === 0,
+          pattern.test(text),
+          `${name} ${text}`,
+        );
+    }
+  });
 
   it("of a folder are its own patterns", () => {
     const read = reading({ "context.include": ["src/**"], "context.exclude": "no list" });

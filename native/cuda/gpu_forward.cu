@@ -11,6 +11,7 @@
 
 #include "native/cuda/gpu_model.h"
 #include "native/cuda/mirror.h"
+#include "native/cuda/page_tier.h"
 #include "native/kernels/cuda/attention.h"
 #include "native/kernels/cuda/gemm.h"
 #include "native/kernels/cuda/gemv.h"
@@ -62,7 +63,7 @@ int64_t work_bytes(const Geometry& g) {
 }
 
 struct GpuForward::Impl {
-  Impl(std::shared_ptr<GpuModel> of, Memory& books, const RopeScaling& scaling);
+  Impl(std::shared_ptr<GpuModel> of, Memory& books, const RopeScaling& scaling, int64_t device_bytes);
   ~Impl();
 
   const Geometry& geometry() const { return model->geometry; }
@@ -78,6 +79,8 @@ struct GpuForward::Impl {
   void layers_of_chunk(int64_t tokens, const std::atomic<bool>& cancel);
   void project(const float* hidden);
   void keep_last();
+  void place_pages(int64_t slots, int64_t device_bytes);
+  void attend_tiered(AttentionStep attention, float* q, float* k, float* v, int64_t layer);
   void layers_of_step(const Selection& selection, int64_t bucket, float* mass);
   DeviceVector vector_of(const DeviceMatrix& weight) const;
   cudaGraphExec_t graph_of(const Selection& selection, int64_t bucket, bool sampled, bool drawn, bool mass);
@@ -91,6 +94,7 @@ struct GpuForward::Impl {
   cudaStream_t stream = nullptr;
 
   DeviceBuffer<__half> pages, summaries;
+  std::unique_ptr<PageTier> tier;  // instead of `pages` where those do not fit the device
   DeviceBuffer<int32_t> list_slots, list_counts;
   DeviceBuffer<double> frequencies;
   DeviceRope rope;
@@ -119,7 +123,7 @@ struct GpuForward::Impl {
   DeviceBuffer<Visible> chunk_visible;
 };
 
-GpuForward::Impl::Impl(std::shared_ptr<GpuModel> of, Memory& books, const RopeScaling& scaling)
+GpuForward::Impl::Impl(std::shared_ptr<GpuModel> of, Memory& books, const RopeScaling& scaling, int64_t device_bytes)
     : model(std::move(of)), memory(books), table(model->geometry.head_size, model->geometry.rope_base, scaling) {
   const Geometry& g = geometry();
   if (g.head_size != 64 && g.head_size != 128)
@@ -129,9 +133,7 @@ GpuForward::Impl::Impl(std::shared_ptr<GpuModel> of, Memory& books, const RopeSc
                 "attention.head_count");
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
   const int64_t slots = checked_round_up(memory.capacity(), kSummaryGroup, "pages");
-  pages = DeviceBuffer<__half>(g.layers * g.kv_heads * slots * 2 * kPageTokens * g.head_size, "pages");
-  summaries = DeviceBuffer<__half>(g.layers * g.kv_heads * slots * 2 * g.head_size, "summaries");
-  check(cudaMemsetAsync(pages.get(), 0, static_cast<size_t>(pages.count()) * 2, stream), "pages");
+  place_pages(slots, device_bytes);
   check(cudaMemsetAsync(summaries.get(), 0, static_cast<size_t>(summaries.count()) * 2, stream), "summaries");
   const int64_t listed = bucket_of(memory.capacity());
   list_slots = DeviceBuffer<int32_t>(listed);
@@ -183,13 +185,33 @@ GpuForward::Impl::~Impl() {
   }
 }
 
+// Summaries on the device, and pages too where they fit into device_bytes (0: what is free, less what work takes).
+void GpuForward::Impl::place_pages(int64_t slots, int64_t device_bytes) {
+  const Geometry& g = geometry();
+  const int64_t halves = checked_mul(g.layers * g.kv_heads * slots, 2 * kPageTokens * g.head_size, "pages");
+  summaries = DeviceBuffer<__half>(g.layers * g.kv_heads * slots * 2 * g.head_size, "summaries");
+  if (device_bytes == 0) {
+    size_t free_bytes = 0, total = 0;
+    check(cudaMemGetInfo(&free_bytes, &total), "pages");
+    device_bytes = std::max<int64_t>(0, static_cast<int64_t>(free_bytes) - work_bytes(g));
+  } else {
+    device_bytes -= 2 * summaries.count();
+  }
+  if (2 * halves <= device_bytes) {
+    pages = DeviceBuffer<__half>(halves, "pages");
+    check(cudaMemsetAsync(pages.get(), 0, static_cast<size_t>(halves) * 2, stream), "pages");
+  } else {
+    tier = std::make_unique<PageTier>(g, slots, device_bytes);
+  }
+}
+
 DeviceKv GpuForward::Impl::kv(int64_t layer) const {
   const Geometry& g = geometry();
   DeviceKv kv;
   kv.slots = checked_round_up(memory.capacity(), kSummaryGroup, "pages");
   kv.kv_heads = static_cast<int32_t>(g.kv_heads);
   kv.head_size = static_cast<int32_t>(g.head_size);
-  kv.pages = pages.get() + layer * g.kv_heads * kv.slots * 2 * kPageTokens * g.head_size;
+  kv.pages = (tier ? tier->pages() : pages.get()) + layer * g.kv_heads * kv.slots * 2 * kPageTokens * g.head_size;
   kv.summaries = summaries.get() + layer * g.kv_heads * kv.slots * 2 * g.head_size;
   return kv;
 }
@@ -225,6 +247,10 @@ void GpuForward::Impl::chunk(const std::vector<int32_t>& tokens, const ChunkPlan
   copy_in(chunk_places.get(), plan.places.data() + first, count, stream);
   copy_in(chunk_visible.get(), plan.visible.data() + first, count, stream);
   embed_chunk(model->embedding, chunk_tokens.get(), count, chunk_x.get(), stream);
+  if (tier) {
+    const PageList listed = memory.list();
+    tier->begin_chunk(*std::max_element(listed.slot, listed.slot + listed.pages) + 1, stream);
+  }
   layers_of_chunk(count, cancel);
   if (out != nullptr) {
     DeviceBuffer<float> chunk_logits(count * g.vocabulary, "logits");
@@ -265,6 +291,8 @@ void GpuForward::Impl::layers_of_chunk(int64_t tokens, const std::atomic<bool>& 
     rope_chunk(q, stride, tokens, static_cast<int32_t>(g.heads + g.kv_heads), static_cast<int32_t>(g.head_size),
                chunk_positions.get(), rope, stream);
     append_chunk(k, v, stride, chunk_slots.get(), chunk_places.get(), tokens, kv(l), stream);
+    const DeviceKv near = tier ? tier->staged(l, kv(l), stream) : kv(l);
+    if (tier) append_chunk(k, v, stride, chunk_slots.get(), chunk_places.get(), tokens, near, stream);
 
     PrefillAttention attention;
     attention.q = q;
@@ -273,10 +301,11 @@ void GpuForward::Impl::layers_of_chunk(int64_t tokens, const std::atomic<bool>& 
     attention.tokens = tokens;
     attention.heads = static_cast<int32_t>(g.heads);
     attention.scale = scale();
-    attention.kv = kv(l);
+    attention.kv = near;
     attention.list = list();
     attention.visible = chunk_visible.get();
     prefill_attention(attention, stream);
+    if (tier) tier->staged_done(l, stream);
     gemm({layer.output, chunk_attended.get(), nullptr, nullptr, true, chunk_x.get(), g.embedding, tokens}, stream);
 
     norm_chunk(chunk_x.get(), layer.mlp_norm, g.norm_epsilon, tokens, e, chunk_in.get(), row_scale.get(), stream);
@@ -304,6 +333,16 @@ void GpuForward::Impl::keep_last() {
   check(cudaMemcpyAsync(last.get(), x.get(), static_cast<size_t>(geometry().embedding) * 4, cudaMemcpyDeviceToDevice,
                         stream),
         "step");
+}
+
+// RoPE, append, attention and its quantised output where pages lie in RAM: q, k and v of one token as gemv left them.
+void GpuForward::Impl::attend_tiered(AttentionStep attention, float* q, float* k, float* v, int64_t layer) {
+  const Geometry& g = geometry();
+  rope_step(q, static_cast<int32_t>(g.heads + g.kv_heads), static_cast<int32_t>(g.head_size), cosine.get(), sine.get(),
+            rope.halves, stream);
+  append_step(k, v, kv(layer), memory.summary(), step.get(), stream);
+  tier->attend(attention, layer, stream);
+  quantize_step(attended.get(), static_cast<int32_t>(g.q_columns()), codes.get(), scales.get(), stream);
 }
 
 void GpuForward::Impl::layers_of_step(const Selection& selection, int64_t bucket, float* mass) {
@@ -356,14 +395,18 @@ void GpuForward::Impl::layers_of_step(const Selection& selection, int64_t bucket
     attention.page_mass = mass;
     attention.counters = counters.get();
     attention.workspace = workspace.get();
-    attention.k = k;
-    attention.v = v;
-    attention.cosine = cosine.get();
-    attention.sine = sine.get();
-    attention.halves = rope.halves;
-    attention.codes = codes.get();
-    attention.code_scales = scales.get();
-    attention_step(attention, stream);
+    if (tier) {
+      attend_tiered(attention, q, k, v, l);
+    } else {
+      attention.k = k;
+      attention.v = v;
+      attention.cosine = cosine.get();
+      attention.sine = sine.get();
+      attention.halves = rope.halves;
+      attention.codes = codes.get();
+      attention.code_scales = scales.get();
+      attention_step(attention, stream);
+    }
     GemvArgs output;
     output.part[0] = {layer.output, nullptr, x.get()};
     output.x = {codes.get(), scales.get(), attended.get()};
@@ -447,8 +490,9 @@ void GpuForward::Impl::set_state(const StepState& state) {
   check(cudaStreamSynchronize(stream), "step");
 }
 
-GpuForward::GpuForward(std::shared_ptr<GpuModel> model, Memory& memory, const RopeScaling& scaling)
-    : impl_(std::make_unique<Impl>(std::move(model), memory, scaling)) {}
+GpuForward::GpuForward(std::shared_ptr<GpuModel> model, Memory& memory, const RopeScaling& scaling,
+                       int64_t device_bytes)
+    : impl_(std::make_unique<Impl>(std::move(model), memory, scaling, device_bytes)) {}
 GpuForward::~GpuForward() = default;
 
 int64_t GpuForward::step_kernels() const { return impl_->step_kernels; }
@@ -510,6 +554,7 @@ void GpuForward::fetch_pages(int64_t first, int64_t pages) {
 void GpuForward::store_pages(int64_t first, int64_t pages) {
   for (int64_t l = 0; l < impl_->geometry().layers; ++l)
     store(impl_->memory, l, impl_->kv(l), first, pages, impl_->stream);
+  if (impl_->tier) impl_->tier->forget(impl_->stream);
 }
 
 GenerateResult GpuForward::generate(const GenerateOptions& options, const std::atomic<bool>& cancel,
@@ -542,6 +587,7 @@ GenerateResult GpuForward::generate(const GenerateOptions& options, const std::a
   sizes.selection.vote = options.selection.vote;
   sizes.selection.budget_pages = static_cast<int32_t>(options.selection.page_budget / kPageTokens);
   sizes.page_mass = m.page_mass.get();
+  if (m.tier) m.tier->reserve(sizes);
   const int64_t workspace = attention_step_workspace(sizes);
   if (workspace > m.workspace.count()) {
     m.drop_graphs();
@@ -671,7 +717,8 @@ void GpuForward::fill_with_noise(int64_t tokens) {
   Impl& m = *impl_;
   const ChunkPlan plan =
       m.memory.plan_append(tokens, m.memory.documents().empty() ? std::vector<int32_t>{0} : std::vector<int32_t>{});
-  noise_kernel<<<1024, 256, 0, m.stream>>>(m.pages.get(), m.pages.count(), 1);
+  const int64_t layer = 2 * kPageTokens * m.geometry().head_size * m.geometry().kv_heads * m.kv(0).slots;
+  noise_kernel<<<1024, 256, 0, m.stream>>>(m.kv(0).pages, m.geometry().layers * layer, 1);
   check_launch("noise");
   m.upload_list();
   const auto n = static_cast<int64_t>(plan.touched_slots.size());
@@ -684,5 +731,7 @@ void GpuForward::fill_with_noise(int64_t tokens) {
   check(cudaStreamSynchronize(m.stream), "noise");
   m.has_last = true;
 }
+
+PageTier* GpuForward::tier() const { return impl_->tier.get(); }
 
 }  // namespace quire::cuda

@@ -21,6 +21,7 @@
 namespace quire::cuda {
 
 struct GpuModel;
+class PageTier;
 
 // Weights to the device. Throws "out-of-memory", "backend-refused".
 std::shared_ptr<GpuModel> upload_model(const ModelWeights& weights);
@@ -31,7 +32,8 @@ int64_t work_bytes(const Geometry& geometry);
 class GpuForward : public Decoder {
  public:
   // memory: outlives this; Place::kDevice suffices where nothing is saved or loaded. Throws "out-of-memory" when its pages do not fit the device.
-  GpuForward(std::shared_ptr<GpuModel> model, Memory& memory, const RopeScaling& scaling);
+  // device_bytes: of the device's memory, for pages and summaries; 0: what is free. What does not fit stays in RAM (page_tier.h).
+  GpuForward(std::shared_ptr<GpuModel> model, Memory& memory, const RopeScaling& scaling, int64_t device_bytes = 0);
   ~GpuForward() override;
 
   // As Forward::prefill: after a throw ("cancelled", "memory-full") the memory is as before.
@@ -51,6 +53,8 @@ class GpuForward : public Decoder {
   int64_t step_kernels() const;
   // Makes the memory hold `tokens` tokens of noise without computing them. For benches.
   void fill_with_noise(int64_t tokens);
+  // Null where all pages are on the device.
+  PageTier* tier() const;
 
  private:
   struct Impl;

@@ -79,12 +79,21 @@ class Forward {
   void attend_all(const Memory& memory, int64_t layer, int64_t first, int64_t end, const ChunkPlan& plan,
                   const Run& run, const Attention& attention);
   void attend_chosen(const Memory& memory, int64_t layer, const Run& run, const Attention& attention);
-  void attend_block(const Memory& memory, int64_t layer, int64_t first, const QueryBlock& block, const ChunkPlan& plan,
-                    const Run& run, const Selection& selection);
+  void attend_blocks(const Memory& memory, int64_t layer, int64_t first, const ChunkPlan& plan, const Run& run,
+                     const Selection& selection);
   AttendArgs attend_args(const Memory& memory, int64_t layer, int64_t first, int64_t tokens);
-  int64_t choose(const Memory& memory, int64_t layer, const PageList& list, const float* q, int64_t heads,
-                 const Run& run, const Selection& selection);
-  int64_t make_lists(const PageList& list, int64_t lists, int64_t budget, const PageList& own);
+  // What score and select work on: rows of q, those of a KV head together, over a list.
+  struct Choice {
+    PageList list;
+    KvLayer kv;
+    const float* q = nullptr;
+    int64_t heads = 0;
+    float* scores = nullptr;     // [heads, pages]
+    float* workspace = nullptr;  // [heads, pages]
+    int32_t* chosen = nullptr;   // [lists, budget]
+    int64_t* chosen_count = nullptr;
+  };
+  int64_t choose(Summary summary, const Choice& choice, const Selection& selection, const Run& run) const;
   void project(const std::vector<float>& hidden, int64_t tokens, const Run& run, float* logits);
   void reserve(int64_t tokens);
   QuantRows quant_rows(int64_t first, int64_t tokens, int64_t columns);
@@ -112,7 +121,9 @@ class Forward {
   std::vector<int32_t> chosen_, chosen_slots_, chosen_counts_;
   std::vector<int64_t> chosen_count_;
   std::vector<PageList> lists_;
+  std::vector<QueryBlock> choosing_;
   std::vector<Visible> visible_;
+  std::vector<AttendArgs> calls_;
 
   std::vector<float> last_hidden_;  // [E] of the last token appended, before the final norm
   bool has_last_ = false;

@@ -22,6 +22,18 @@ bool selects(const Selection& selection, int64_t layer, int64_t pages) {
   return selection.force || pages > selection.page_budget / kPageTokens;
 }
 
+// The entries that a list chose, followed by `own`; `slots` and `counts` have room for them.
+PageList list_of_chosen(const PageList& list, const int32_t* chosen, int64_t count, const PageList& own, int32_t* slots,
+                        int32_t* counts) {
+  for (int64_t j = 0; j < count; ++j) {
+    slots[j] = list.slot[chosen[j]];
+    counts[j] = list.count[chosen[j]];
+  }
+  std::copy(own.slot, own.slot + own.pages, slots + count);
+  std::copy(own.count, own.count + own.pages, counts + count);
+  return {slots, counts, count + own.pages};
+}
+
 }  // namespace
 
 void Forward::attend(const Memory& memory, int64_t layer, int64_t first, const ChunkPlan& plan, const Run& run,
@@ -33,19 +45,40 @@ void Forward::attend(const Memory& memory, int64_t layer, int64_t first, const C
     if (selects(*attention.selection, layer, pages)) return attend_chosen(memory, layer, run, attention);
     attention.counts->attended += pages * memory.layer(layer).kv_heads;
   } else if (attention.selection != nullptr) {
-    int64_t dense_from = first;  // blocks that do not select attend together
+    int64_t dense_from = first;  // what lies between blocks that choose attends together
     for (const QueryBlock& block : plan.blocks) {
-      const int64_t begin = std::max(first, block.first_token);
       const int64_t end = block.first_token + block.tokens;
       if (end <= first || !selects(*attention.selection, layer, block.first_page)) continue;
-      if (begin > dense_from) attend_all(memory, layer, dense_from, begin, plan, run, attention);
-      attend_block(memory, layer, begin, block, plan, run, *attention.selection);
+      if (block.first_token > dense_from)
+        attend_all(memory, layer, dense_from, block.first_token, plan, run, attention);
       dense_from = end;
     }
     if (dense_from < tokens) attend_all(memory, layer, dense_from, tokens, plan, run, attention);
+    attend_blocks(memory, layer, first, plan, run, *attention.selection);
     return;
   }
   attend_all(memory, layer, first, tokens, plan, run, attention);
+}
+
+// Score and select. Returns the budget, which is a list's length in `chosen`.
+int64_t Forward::choose(Summary summary, const Choice& choice, const Selection& selection, const Run& run) const {
+  const int64_t budget = std::min(choice.list.pages, budget_pages(selection));
+  ops_.score({summary, selection.spread_factor, choice.q, choice.heads, choice.list, choice.kv, choice.scores}, run);
+  SelectArgs select;
+  select.vote = selection.vote;
+  select.scores = choice.scores;
+  select.heads = choice.heads;
+  select.kv_heads = choice.kv.kv_heads;
+  select.head_size = choice.kv.head_size;
+  select.pages = choice.list.pages;
+  select.budget_pages = budget;
+  select.sink_pages = std::min(selection.sink_pages, budget);
+  select.recent_pages = std::min(selection.recent_pages, budget - select.sink_pages);
+  select.chosen = choice.chosen;
+  select.chosen_count = choice.chosen_count;
+  select.workspace = choice.workspace;
+  ops_.select(select, run);
+  return budget;
 }
 
 AttendArgs Forward::attend_args(const Memory& memory, int64_t layer, int64_t first, int64_t tokens) {
@@ -83,70 +116,39 @@ void Forward::attend_all(const Memory& memory, int64_t layer, int64_t first, int
       (*attention.page_mass)[static_cast<size_t>(i)] += list_mass_[static_cast<size_t>(i)];
 }
 
-// Score and select: leaves chosen_ [lists, budget] and chosen_count_, and returns the budget. `heads` rows of q, those of a
-// KV head together.
-int64_t Forward::choose(const Memory& memory, int64_t layer, const PageList& list, const float* q, int64_t heads,
-                        const Run& run, const Selection& selection) {
-  const Geometry& g = weights_.geometry;
-  const int64_t lists = selection.vote == Vote::kPerHead ? heads : g.kv_heads;
-  const int64_t budget = std::min(list.pages, budget_pages(selection));
-  grow(scores_, heads * list.pages);
-  ops_.score({memory.summary(), selection.spread_factor, q, heads, list, memory.layer(layer), scores_.data()}, run);
-  grow(select_workspace_, heads * list.pages);
-  grow(chosen_, lists * budget);
-  grow(chosen_count_, lists);
-  SelectArgs select;
-  select.vote = selection.vote;
-  select.scores = scores_.data();
-  select.heads = heads;
-  select.kv_heads = g.kv_heads;
-  select.head_size = g.head_size;
-  select.pages = list.pages;
-  select.budget_pages = budget;
-  select.sink_pages = std::min(selection.sink_pages, budget);
-  select.recent_pages = std::min(selection.recent_pages, budget - select.sink_pages);
-  select.chosen = chosen_.data();
-  select.chosen_count = chosen_count_.data();
-  select.workspace = select_workspace_.data();
-  ops_.select(select, run);
-  return budget;
-}
-
-// Makes lists_ of the chosen entries of `list`, each followed by `own`. Returns the longest list's pages.
-int64_t Forward::make_lists(const PageList& list, int64_t lists, int64_t budget, const PageList& own) {
-  lists_.clear();
-  const int64_t room = budget + own.pages;
-  grow(chosen_slots_, lists * room);
-  grow(chosen_counts_, lists * room);
-  for (int64_t i = 0; i < lists; ++i) {
-    const int32_t* const chosen = chosen_.data() + i * budget;
-    int32_t* const slots = chosen_slots_.data() + i * room;
-    int32_t* const counts = chosen_counts_.data() + i * room;
-    const int64_t n = chosen_count_[static_cast<size_t>(i)];
-    for (int64_t j = 0; j < n; ++j) {
-      slots[j] = list.slot[chosen[j]];
-      counts[j] = list.count[chosen[j]];
-    }
-    std::copy(own.slot, own.slot + own.pages, slots + n);
-    std::copy(own.count, own.count + own.pages, counts + n);
-    lists_.push_back({slots, counts, n + own.pages});
-  }
-  return room;
-}
-
 // The one token of a decode step, to the pages that it chose.
 void Forward::attend_chosen(const Memory& memory, int64_t layer, const Run& run, const Attention& attention) {
   const Geometry& g = weights_.geometry;
   const Selection& selection = *attention.selection;
   const PageList list = memory.list();
   const int64_t lists = selection.vote == Vote::kPerHead ? g.heads : g.kv_heads;
-  const int64_t budget = choose(memory, layer, list, qkv_.data(), g.heads, run, selection);
+  const int64_t room = std::min(list.pages, budget_pages(selection));
+  grow(scores_, g.heads * list.pages);
+  grow(select_workspace_, g.heads * list.pages);
+  grow(chosen_, lists * room);
+  grow(chosen_count_, lists);
+  Choice choice;
+  choice.list = list;
+  choice.kv = memory.layer(layer);
+  choice.q = qkv_.data();
+  choice.heads = g.heads;
+  choice.scores = scores_.data();
+  choice.workspace = select_workspace_.data();
+  choice.chosen = chosen_.data();
+  choice.chosen_count = chosen_count_.data();
+  const int64_t budget = choose(memory.summary(), choice, selection, run);
   attention.counts->scored += list.pages * g.kv_heads;
   int64_t longest = list.pages;
-  if (selection.observe)
-    lists_.assign(static_cast<size_t>(lists), list);
-  else
-    longest = make_lists(list, lists, budget, PageList{});
+  lists_.assign(static_cast<size_t>(lists), list);
+  if (!selection.observe) {
+    longest = budget;
+    grow(chosen_slots_, lists * budget);
+    grow(chosen_counts_, lists * budget);
+    for (int64_t i = 0; i < lists; ++i)
+      lists_[static_cast<size_t>(i)] =
+          list_of_chosen(list, choice.chosen + i * budget, choice.chosen_count[i], PageList{},
+                         chosen_slots_.data() + i * budget, chosen_counts_.data() + i * budget);
+  }
   for (int64_t i = 0; i < lists; ++i) {
     attention.counts->selected += chosen_count_[static_cast<size_t>(i)];
     attention.counts->attended += lists_[static_cast<size_t>(i)].pages;
@@ -176,36 +178,93 @@ void Forward::attend_chosen(const Memory& memory, int64_t layer, const Run& run,
   if (selection.observe) attention.counts->observed += g.heads;
 }
 
-// The tokens of a query block from `first` on, to the pages before the block that its tokens chose together, and to the block's
-// own as far as they see them. The queries of all its tokens choose, also where only the last tokens' outputs are wanted.
-void Forward::attend_block(const Memory& memory, int64_t layer, int64_t first, const QueryBlock& block,
-                           const ChunkPlan& plan, const Run& run, const Selection& selection) {
+// The tokens from `first` on of every query block that chooses: to the pages before the block that its tokens chose together,
+// and to the block's own as far as they see them. The queries of all its tokens choose, also where only the last tokens'
+// outputs are wanted. A task is a block and a KV head: the same ops as in a step, each run by one thread.
+void Forward::attend_blocks(const Memory& memory, int64_t layer, int64_t first, const ChunkPlan& plan, const Run& run,
+                            const Selection& selection) {
   const Geometry& g = weights_.geometry;
   const PageList list = memory.list();
-  const PageList before{list.slot, list.count, block.first_page};
-  const int64_t block_pages = (block.tokens + kPageTokens - 1) / kPageTokens;
-  const PageList own{list.slot + block.first_page, list.count + block.first_page, block_pages};
-  const int64_t end = block.first_token + block.tokens;
+  const int64_t group = g.heads / g.kv_heads;
+  const int64_t most_rows = kQueryPages * group;
+  choosing_.clear();
+  for (const QueryBlock& block : plan.blocks)
+    if (block.first_token + block.tokens > first && selects(selection, layer, block.first_page))
+      choosing_.push_back(block);
+  const auto count = static_cast<int64_t>(choosing_.size());
+  const int64_t tasks = count * g.kv_heads;
+  if (count == 0) return;
+  const int64_t most_pages = choosing_.back().first_page;
+  const int64_t budget_of_all = std::min(most_pages, budget_pages(selection));
+  const int64_t room = budget_of_all + kQueryPages;
+  grow(page_queries_, tasks * most_rows * g.head_size);
+  grow(scores_, tasks * most_rows * most_pages);
+  grow(select_workspace_, tasks * most_rows * most_pages);
+  grow(chosen_, tasks * budget_of_all);
+  grow(chosen_count_, tasks);
+  grow(chosen_slots_, tasks * room);
+  grow(chosen_counts_, tasks * room);
+  lists_.resize(static_cast<size_t>(tasks));
 
-  const AttendArgs whole = attend_args(memory, layer, block.first_token, block.tokens);
-  grow(page_queries_, block_pages * g.q_columns());
-  ops_.page_queries({whole.q, whole.stride, block.tokens, g.heads, g.kv_heads, g.head_size, page_queries_.data()}, run);
-  const int64_t budget = choose(memory, layer, before, page_queries_.data(), block_pages * g.heads, run, selection);
-  make_lists(before, g.kv_heads, budget, own);
+  const auto choose_pages = [&](int64_t task) {
+    const QueryBlock& block = choosing_[static_cast<size_t>(task / g.kv_heads)];
+    const int64_t kv_head = task % g.kv_heads;
+    const int64_t own = (block.tokens + kPageTokens - 1) / kPageTokens;
+    ThreadPool alone(1);
+    const Run here{&alone, run.cancel};
+    const AttendArgs all = attend_args(memory, layer, block.first_token, block.tokens);
+    float* const queries = page_queries_.data() + task * most_rows * g.head_size;
+    ops_.page_queries({all.q + kv_head * group * g.head_size, all.stride, block.tokens, group, 1, g.head_size, queries},
+                      here);
+    Choice choice;
+    choice.list = {list.slot, list.count, block.first_page};
+    choice.kv = all.kv.head(kv_head);
+    choice.q = queries;
+    choice.heads = own * group;
+    choice.scores = scores_.data() + task * most_rows * most_pages;
+    choice.workspace = select_workspace_.data() + task * most_rows * most_pages;
+    choice.chosen = chosen_.data() + task * budget_of_all;
+    choice.chosen_count = chosen_count_.data() + task;
+    choose(memory.summary(), choice, selection, here);
+    lists_[static_cast<size_t>(task)] =
+        list_of_chosen(choice.list, choice.chosen, *choice.chosen_count,
+                       {list.slot + block.first_page, list.count + block.first_page, own},
+                       chosen_slots_.data() + task * room, chosen_counts_.data() + task * room);
+  };
+  run.pool->run(tasks, choose_pages, run.cancel);
+  if (run.cancel != nullptr && run.cancel->load(std::memory_order_relaxed)) return;  // lists may be missing
 
   visible_.clear();
-  for (int64_t t = first; t < end; ++t) {
-    Visible visible = plan.visible[static_cast<size_t>(t)];
-    visible.page += static_cast<int32_t>(chosen_count_[0] - block.first_page);  // every list has as many
-    visible_.push_back(visible);
+  for (int64_t i = 0; i < count; ++i) {
+    const QueryBlock& block = choosing_[static_cast<size_t>(i)];
+    for (int64_t t = 0; t < block.tokens; ++t) {
+      Visible visible = plan.visible[static_cast<size_t>(block.first_token + t)];
+      // Every KV head's list has as many chosen pages.
+      visible.page += static_cast<int32_t>(chosen_count_[static_cast<size_t>(i * g.kv_heads)] - block.first_page);
+      visible_.push_back(visible);
+    }
   }
-  AttendArgs args = attend_args(memory, layer, first, end - first);
-  args.lists = lists_.data();
-  args.list_count = g.kv_heads;
-  args.visible = visible_.data();
-  grow(attend_workspace_, attend_workspace(args, pool_.threads()));
-  args.workspace = attend_workspace_.data();
-  ops_.attend(args, run);
+  calls_.clear();
+  int64_t seen = 0, workspace = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const QueryBlock& block = choosing_[static_cast<size_t>(i)];
+    const int64_t begin = std::max(first, block.first_token);
+    const int64_t end = block.first_token + block.tokens;
+    AttendArgs args = attend_args(memory, layer, begin, end - begin);
+    args.lists = lists_.data() + i * g.kv_heads;
+    args.list_count = g.kv_heads;
+    args.visible = visible_.data() + seen + (begin - block.first_token);
+    seen += block.tokens;
+    workspace += attend_workspace(args, pool_.threads());
+    calls_.push_back(args);
+  }
+  grow(attend_workspace_, workspace);
+  workspace = 0;
+  for (AttendArgs& args : calls_) {
+    args.workspace = attend_workspace_.data() + workspace;
+    workspace += attend_workspace(args, pool_.threads());
+  }
+  ops_.attend_several(calls_.data(), count, run);
 }
 
 }  // namespace quire

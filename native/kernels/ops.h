@@ -105,6 +105,8 @@ struct KvLayer {
     return summaries + ((g * (slots / kSummaryGroup) + slot / kSummaryGroup) * 2 + w) * head_size * kSummaryGroup +
            slot % kSummaryGroup;
   }
+  // KV head g alone, as a layer with one.
+  KvLayer head(int64_t g) const { return {keys(g, 0), summary(g, 0, 0), slots, 1, head_size}; }
 };
 
 enum class Summary { kMeanSpread, kMinMax };
@@ -240,6 +242,8 @@ struct Ops {
   void (*score)(const ScoreArgs&, const Run&) = nullptr;
   void (*select)(const SelectArgs&, const Run&) = nullptr;
   void (*attend)(const AttendArgs&, const Run&) = nullptr;
+  // Several calls of attend as one: `count` of them, none split, without page mass, each with a workspace of its own.
+  void (*attend_several)(const AttendArgs*, int64_t count, const Run&) = nullptr;
   void (*swiglu)(const SwigluArgs&, const Run&) = nullptr;
 };
 

@@ -74,4 +74,9 @@ void attend(const AttendArgs& args, const Run& run) {
   attend_with<Vector>(args, run);
 }
 
+void attend_several(const AttendArgs* calls, int64_t count, const Run& run) {
+  if (count > 0 && calls[0].kv.head_size % Vector::kLanes != 0) return plain::attend_several(calls, count, run);
+  attend_several_with<Vector>(calls, count, run);
+}
+
 }  // namespace quire::avx2

@@ -22,6 +22,8 @@
 
 namespace quire {
 
+constexpr int64_t kMostCalls = 64;  // of attend_several in one loop
+
 // How many tokens of each of the block's pages a row sees, a byte each.
 union PageCounts4 {
   uint8_t of[kKeyBlockPages];
@@ -447,6 +449,33 @@ void attend_with(const AttendArgs& args, const Run& run) {
       AttendTile<V>(args, plan, task / plan.tiles, task % plan.tiles).merge_parts();
   }
   if (args.page_mass != nullptr) sum_page_mass<V>(args, plan);
+}
+
+// The tiles of all calls in one loop: a barrier each would cost more than a call's work where cores are many or busy.
+template <class V>
+void attend_several_with(const AttendArgs* calls, int64_t count, const Run& run) {
+  const int64_t threads = run.pool->threads();
+  const int share = static_cast<int>(threads > count ? threads / count : 1);
+  int64_t begins[kMostCalls];
+  AttendPlan plans[kMostCalls];
+  for (int64_t first = 0; first < count; first += kMostCalls) {
+    const int64_t some = count - first < kMostCalls ? count - first : kMostCalls;
+    int64_t tasks = 0;
+    for (int64_t i = 0; i < some; ++i) {
+      plans[i] = plan_attend(calls[first + i], share);
+      begins[i] = tasks;
+      tasks += plans[i].groups * plans[i].tiles;
+    }
+    run.pool->run(
+        tasks,
+        [&](int64_t task) {
+          int64_t i = some - 1;
+          while (begins[i] > task) --i;
+          const int64_t tile = task - begins[i];
+          AttendTile<V>(calls[first + i], plans[i], tile % plans[i].groups, tile / plans[i].groups).attend_all();
+        },
+        run.cancel);
+  }
 }
 
 }  // namespace quire

@@ -16,8 +16,9 @@ namespace quire {
 namespace {
 
 constexpr Ops kPlain = {
-    "plain",          plain::embed,        plain::norm,  plain::quantize, plain::matmul, plain::rope,   plain::append,
-    plain::summarize, plain::page_queries, plain::score, plain::select,   plain::attend, plain::swiglu,
+    "plain",       plain::embed,  plain::norm,           plain::quantize,     plain::matmul,
+    plain::rope,   plain::append, plain::summarize,      plain::page_queries, plain::score,
+    plain::select, plain::attend, plain::attend_several, plain::swiglu,
 };
 
 #if defined(QUIRE_X86)
@@ -30,6 +31,7 @@ constexpr Ops kAvx2 = [] {
   ops.matmul = avx2::matmul;
   ops.score = avx2::score;
   ops.attend = avx2::attend;
+  ops.attend_several = avx2::attend_several;
   ops.swiglu = avx2::swiglu;
   return ops;
 }();
@@ -45,6 +47,7 @@ constexpr Ops kAvx512 = [] {
   ops.summarize = avx512::summarize;
   ops.score = avx512::score;
   ops.attend = avx512::attend;
+  ops.attend_several = avx512::attend_several;
   ops.swiglu = avx512::swiglu;
   return ops;
 }();

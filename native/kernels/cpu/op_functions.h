@@ -21,6 +21,7 @@ void page_queries(const PageQueriesArgs& args, const Run& run);
 void score(const ScoreArgs& args, const Run& run);
 void select(const SelectArgs& args, const Run& run);
 void attend(const AttendArgs& args, const Run& run);
+void attend_several(const AttendArgs* calls, int64_t count, const Run& run);
 void swiglu(const SwigluArgs& args, const Run& run);
 }  // namespace plain
 
@@ -30,6 +31,7 @@ void quantize(const QuantizeArgs& args, const Run& run);
 void matmul(const MatmulArgs& args, const Run& run);
 void score(const ScoreArgs& args, const Run& run);
 void attend(const AttendArgs& args, const Run& run);
+void attend_several(const AttendArgs* calls, int64_t count, const Run& run);
 void swiglu(const SwigluArgs& args, const Run& run);
 }  // namespace avx2
 
@@ -42,6 +44,7 @@ void append(const AppendArgs& args, const Run& run);
 void summarize(const SummarizeArgs& args, const Run& run);
 void score(const ScoreArgs& args, const Run& run);
 void attend(const AttendArgs& args, const Run& run);
+void attend_several(const AttendArgs* calls, int64_t count, const Run& run);
 void swiglu(const SwigluArgs& args, const Run& run);
 }  // namespace avx512
 

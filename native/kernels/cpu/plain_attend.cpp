@@ -120,4 +120,8 @@ void attend(const AttendArgs& args, const Run& run) {
       run.cancel);
 }
 
+void attend_several(const AttendArgs* calls, int64_t count, const Run& run) {
+  for (int64_t i = 0; i < count; ++i) attend(calls[i], run);
+}
+
 }  // namespace quire::plain

@@ -1,0 +1,42 @@
+// ways.ts — the ways of reading and of attending that the quality gate compares. The first of them is dense, what all are held to.
+
+import type { Selection } from "../../../native/index.d.ts";
+import { dense } from "../../engine/generate-options.ts";
+
+export interface Way {
+  selection: Selection;
+}
+
+export interface Reading {
+  /** 0: densely. */
+  readingBudget: number;
+  summary: "mean-spread" | "min-max";
+}
+
+/** How a context is read. */
+export function readingsOf(length: number, reduced: boolean): Reading[] {
+  const sparse = (reduced ? [2048] : [1024, 2048, 4096]).filter((budget) => budget < length);
+  return [
+    { readingBudget: 0, summary: "mean-spread" },
+    ...sparse.map((readingBudget): Reading => ({ readingBudget, summary: "mean-spread" })),
+    ...(reduced ? [] : [{ readingBudget: 0, summary: "min-max" } as const]),
+  ];
+}
+
+/** How an answer attends after such a reading. */
+export function waysOf(reading: Reading, length: number, reduced: boolean): Way[] {
+  const way = (change: Partial<Selection>): Way => ({ selection: { ...dense, ...change } });
+  const sparse = (budgets: number[]): Way[] =>
+    budgets.filter((budget) => budget < length).map((pageBudget) => way({ pageBudget }));
+  if (reading.summary === "min-max") return sparse([1024, 2048]);
+  if (reading.readingBudget > 0) return [way({}), ...sparse([1024, ...(reduced ? [] : [2048])])];
+  if (reduced) return [way({}), ...sparse([512, 1024, 2048, 4096]), way({ pageBudget: 1024, denseLayers: 2 })];
+  return [
+    way({}),
+    ...sparse([256, 512, 1024, 2048, 4096]),
+    way({ pageBudget: 1024, vote: "max" }),
+    way({ pageBudget: 1024, vote: "per-head" }),
+    way({ pageBudget: 1024, denseLayers: 1 }),
+    way({ pageBudget: 1024, denseLayers: 2 }),
+  ];
+}

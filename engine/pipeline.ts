@@ -5,6 +5,8 @@
 import type { GenerateOptions, GenerateResult, Selection } from "../native/index.d.ts";
 import type { Budget } from "./budget.ts";
 import { createCiteIndex } from "./cite/cite-index.ts";
+import { citeEvidence } from "./cite/evidence.ts";
+import { isNotFoundAnswer } from "./cite/notes.ts";
 import { resolveCitations } from "./cite/resolve.ts";
 import type { ReadDocument } from "./cite/types.ts";
 import type { OpenModel } from "./open-model.ts";
@@ -103,7 +105,9 @@ export async function answerQuestion(
   );
   const loaded = loadedFiles(generated.result, memory);
   const index = createCiteIndex(readDocuments(prepared, regions), outlinesOf(prepared));
-  const cited = resolveCitations(written, index, { pageMass: new Map(loaded.map(({ path, share }) => [path, share])) });
+  const named = resolveCitations(written, index, { pageMass: new Map(loaded.map(({ path, share }) => [path, share])) });
+  const silent = named.citations.length === 0 && !isNotFoundAnswer(written);
+  const cited = silent ? citeEvidence(written, regionDocuments(regions)) : named;
   return {
     question: params.question,
     model: model.name,
@@ -215,13 +219,11 @@ function readDocuments(prepared: Prepared, regions: readonly RenderedRegion[]): 
     detail,
     text: prepared.read.get(path)?.text ?? "",
   }));
-  const added = regions.map(({ region: { path, text, startLine } }) => ({
-    path,
-    detail: "full" as const,
-    text,
-    firstLine: startLine,
-  }));
-  return [...files, ...added];
+  return [...files, ...regionDocuments(regions)];
+}
+
+function regionDocuments(regions: readonly RenderedRegion[]): ReadDocument[] {
+  return regions.map(({ region: { path, text, startLine } }) => ({ path, detail: "full", text, firstLine: startLine }));
 }
 
 /** Attention mass of the answer by file, as shares; the tail, the outline and the instructions are not files. */

@@ -15,6 +15,8 @@ const leastShare = 0.08;
 /** Regions nearer than this many lines become one. */
 const joinedWithin = 3;
 const mostRegions = 40;
+/** Lines to which a region may be cut. */
+const shortest = 3;
 
 /** How a region is put before the question: its path and lines, the definition that it lies in, its text. */
 function renderRegion(region: Region): string {
@@ -78,7 +80,7 @@ function fit(
     return undefined;
   for (
     let length = candidate.end - candidate.start + 1;
-    length >= 3 || length === candidate.end - candidate.start + 1;
+    length >= shortest || length === candidate.end - candidate.start + 1;
     length = Math.floor(length * 0.7)
   ) {
     const from = Math.max(
@@ -90,7 +92,7 @@ function fit(
     const region = makeRegion(candidate, start, Math.min(end, lines.length), lines, touching);
     const added = countTokens(renderRegion(region)) - freed;
     if (added <= room) return { regions: [...rest, region], added };
-    if (length <= 3) break;
+    if (length <= Math.max(shortest, candidate.least ?? 0)) break;
   }
   return undefined;
 }

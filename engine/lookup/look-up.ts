@@ -54,6 +54,7 @@ export async function lookUp(
   const missing = [...named.missing, ...(await missingSymbols(asked.terms, found, request, signal, deps))];
   const result = {
     missing,
+    explains: asked.wants.how,
     namedFiles: named.files,
     definitions: definitionsOf(asked.terms, found, asked.wants.tests),
   };

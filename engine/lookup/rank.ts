@@ -18,6 +18,8 @@ export interface Candidate {
   end: number;
   /** The line that counts most: kept where the region must be shortened. */
   focus: number;
+  /** Fewer lines of it than this say nothing. */
+  least?: number;
   /** Line of the enclosing definition, or 0. */
   signature: number;
   score: number;
@@ -41,6 +43,8 @@ const memberWord = 2.5;
 /** The comment at the head of a file, for a question how it works, against a block of its code. */
 const headFactor = 1.3;
 const shortestHead = 3;
+/** Lines that an explanation has at least, where the block has them. */
+const leastExplaining = 8;
 const longestHead = 40;
 const windowBefore = 4;
 const windowAfter = 10;
@@ -291,6 +295,7 @@ function scoreBlock(
     signature: block.signature,
     score: score * part,
     why: said,
+    ...(wants.how ? { least: leastExplaining } : {}),
   });
   if (size <= wholeBlock) return [make(block.start, block.end, 1, definition > 0.9 ? block.signature : peakOf(byLine))];
   return windowsOf(block, byLine, definition > 0.9).map(({ start, end, part, focus }) => make(start, end, part, focus));

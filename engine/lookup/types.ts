@@ -79,6 +79,8 @@ export interface Raise {
 }
 
 export interface LookupResult {
+  /** The question asks how something works, not for a name or a value. */
+  explains: boolean;
   /** Best first. */
   regions: Region[];
   /** Of the symbols that the question names and that are defined in few places, in the order of the question's weights. */

@@ -12,6 +12,10 @@ export const systemPrompt =
 /** Stands between the template's user header and the first document. */
 export const documentsHeading = "Files of the repository:\n\n";
 
+/** Small models explain without saying where, unless they are reminded behind the question. */
+const explaining =
+  "Explain in two to four sentences. In every sentence name the file's path and the function or type in backticks.";
+
 /** Names that are said to be missing, at most. */
 const mostMissing = 4;
 
@@ -44,6 +48,8 @@ export interface Findings {
   /** Lines which raise an error, of functions that the question is about. */
   raises: readonly KnownDefinition[];
   missing: readonly string[];
+  /** The question asks for an explanation. */
+  explains?: boolean;
 }
 
 /**
@@ -68,7 +74,8 @@ export function renderQuestion(
   const names = findings.missing.slice(0, mostMissing).map((name) => `\`${inline(name).slice(0, 80)}\``);
   const verb = names.length === 1 ? "does" : "do";
   const absent = names.length === 0 ? "" : `Note: ${names.join(", ")} ${verb} not occur anywhere in the repository.\n`;
-  return `${added}${defined.join("")}${raised.join("")}${absent}${selection}Question: ${question.trim()}`;
+  const reminder = findings.explains === true ? `\n${explaining}` : "";
+  return `${added}${defined.join("")}${raised.join("")}${absent}${selection}Question: ${question.trim()}${reminder}`;
 }
 
 /** Code that a question is about, as it stands before it. */

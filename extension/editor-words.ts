@@ -5,13 +5,17 @@ import type { Services } from "./services.ts";
 import { toFailure } from "./talk/failures.ts";
 import { noticeText } from "./talk/notice-text.ts";
 
+/** Characters of a message of ours; a name in it has less (noticeText). */
+export const longestMessage = 600;
+
 /** Shows a message by `show` with a button that opens the log. Whatever words it holds, they are only text. */
 export async function sayWithLog(
   show: (message: string, button: string) => Thenable<string | undefined>,
   message: string,
   log: Services["log"],
 ): Promise<void> {
-  if ((await show(`Quire: ${noticeText(message, longestMessage)}`, "Show Log")) !== undefined) log.show();
+  const said = `Quire: ${noticeText(message, longestMessage)}`;
+  if ((await show(said, vscode.l10n.t("Show Log"))) !== undefined) log.show();
 }
 
 /** Says what went wrong and what to do in the editor about it. */
@@ -26,5 +30,3 @@ export function signalOf(token: vscode.CancellationToken): AbortSignal {
   token.onCancellationRequested(() => controller.abort());
   return controller.signal;
 }
-
-const longestMessage = 600;

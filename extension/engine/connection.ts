@@ -78,7 +78,11 @@ export class Connection {
 
   /** Starts the program and agrees on the protocol's version. Rejects with an EngineFailure. */
   static async start(program: EngineProgram, client: string, events: EngineEvents): Promise<Connection> {
-    const child = spawn(program.command, program.args, { stdio: ["pipe", "pipe", "pipe"], env: program.env });
+    const child = spawn(program.command, program.args, {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: program.env,
+      windowsHide: true,
+    });
     child.stdin.on("error", () => {}); // a write after the process's end; `ended` tells
     const lines: string[] = [];
     let rest = "";

@@ -33,7 +33,7 @@ function now(): Now {
     return { name, scheme: uri.scheme, path: uri.fsPath, settings };
   });
   const leftOut = leftOutFolders(folders);
-  const untrusted = "This workspace is not trusted: its files are listed without git.";
+  const untrusted = vscode.l10n.t("This workspace is not trusted: its files are listed without git.");
   const notices = [
     ...refused,
     ...(leftOut === undefined ? [] : [leftOut]),
@@ -52,7 +52,10 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
     client: `quire-vscode ${context.extension.packageJSON.version}`,
     log,
     crashed: (message) => {
-      const said = `${message} The engine starts again by itself; ask again if a question was running.`;
+      const said = vscode.l10n.t(
+        "{0} The engine starts again by itself; ask again if a question was running.",
+        message,
+      );
       void sayWithLog(vscode.window.showWarningMessage, said, log);
     },
   });
@@ -136,11 +139,15 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
 async function mayDownload({ title, bytes, bytesOnDisk, licence }: ModelRow): Promise<boolean> {
   const rest = bytes - bytesOnDisk;
   const what = `${title}, ${bytesText(rest)}${bytesOnDisk > 0 ? ` of ${bytesText(bytes)} left` : ""}, ${licence}`;
-  const message = `Quire answers with a model on this machine, which has to be downloaded once (${what}).`;
-  const detail =
-    "The panel shows the progress; Stop keeps what has arrived. No file of the workspace is sent anywhere.";
-  const chosen = await vscode.window.showInformationMessage(message, { modal: true, detail }, "Download");
-  return chosen === "Download";
+  const message = vscode.l10n.t(
+    "Quire answers with a model on this machine, which has to be downloaded once ({0}).",
+    what,
+  );
+  const detail = vscode.l10n.t(
+    "The panel shows the progress; Stop keeps what has arrived. No file of the workspace is sent anywhere.",
+  );
+  const download = vscode.l10n.t("Download");
+  return (await vscode.window.showInformationMessage(message, { modal: true, detail }, download)) === download;
 }
 
 /** A path of the user's own settings; never from the workspace (such settings have machine scope). */

@@ -38,8 +38,9 @@ export function questionBody(turn: PanelTurn): Body {
 
 /** @param thread the id by which quire.explain.askAgain finds the thread; given for its last turn */
 export function answerBody(turn: PanelTurn, addressOf: AddressOf, thread?: string): Body {
-  const { answer, progress, failure, state } = turn;
-  const parts = answer === undefined ? [safeMarkdown(turn.text)] : answered(answer, addressOf);
+  const { answer, progress, failure, state, notices } = turn;
+  const parts = notices.map((notice) => `*${plainText(notice)}*`);
+  parts.push(...(answer === undefined ? [safeMarkdown(turn.text)] : answered(answer, addressOf)));
   if (state === "working") parts.push(`*${plainText(progressSentence(progress ?? { stage: "answering" }))}*`);
   if (state === "stopped") parts.push("*Stopped.*");
   if (state === "done" && answer?.stop === "length") parts.push("*Cut off: the answer reached its longest length.*");

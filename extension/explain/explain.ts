@@ -47,10 +47,7 @@ export class Explain {
     const { document, selection } = editor;
     const shownPath = pathOfDocument(document.uri);
     if (shownPath === undefined) {
-      const why = document.isUntitled
-        ? vscode.l10n.t("Save this file in the workspace first: Quire explains code of the workspace.")
-        : vscode.l10n.t("This file is not in the workspace. Add its folder to the workspace to have it explained.");
-      void vscode.window.showInformationMessage(why);
+      void vscode.window.showInformationMessage(whyNot(document));
       return;
     }
     const lines = document.getText().split(/\r\n|\r|\n/);
@@ -129,4 +126,14 @@ function isReply(value: unknown): value is vscode.CommentReply {
     "text" in value &&
     typeof value.text === "string"
   );
+}
+
+/** Why a document has no path that Quire shows, and what to do. */
+function whyNot({ isUntitled, uri }: vscode.TextDocument): string {
+  if (isUntitled) return vscode.l10n.t("Save this file in the workspace first: Quire explains code of the workspace.");
+  if (uri.scheme !== "file")
+    return vscode.l10n.t(
+      "Quire explains code on disk, and this is not. Open it in a folder on disk to have it explained.",
+    );
+  return vscode.l10n.t("This file is not in the workspace. Add its folder to the workspace to have it explained.");
 }

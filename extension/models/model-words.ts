@@ -8,6 +8,7 @@ export interface ModelChoice {
   description: string;
   detail: string;
   name: string;
+  title: string;
   /** It is not on disk yet. */
   toFetch: boolean;
 }
@@ -25,6 +26,7 @@ export function modelChoices(rows: readonly ModelRow[], chosen: string): ModelCh
     description: "",
     detail: "The largest model that reads this repository in under ten minutes on this machine.",
     name: "auto",
+    title: "Automatic",
     toFetch: false,
   };
   const models = rows.map(({ name, title, licence, bytes, context, state }) => ({
@@ -32,6 +34,7 @@ export function modelChoices(rows: readonly ModelRow[], chosen: string): ModelCh
     description: `${bytesText(bytes)}, ${licence}`,
     detail: `Reads up to ${Math.floor(context / 1024)}k tokens; ${states[state]}.`,
     name,
+    title,
     toFetch: state !== "present",
   }));
   return [auto, ...models];

@@ -1,7 +1,7 @@
 // show-plan.ts — `Quire: Show What Would Be Read`, and the cost of a changed budget: the plan of the next question, before anything is read.
 
 import * as vscode from "vscode";
-import { sayFailure, signalOf } from "../editor-words.ts";
+import { longestMessage, sayFailure, signalOf } from "../editor-words.ts";
 import { toEngineFailure } from "../engine/engine-failure.ts";
 import type { Services } from "../services.ts";
 import { isStop } from "../talk/failures.ts";
@@ -18,10 +18,15 @@ export function createPlan(services: Services): { show(): Promise<void>; dispose
   const changed = new vscode.EventEmitter<vscode.Uri>();
   const show = async (): Promise<void> => {
     const hindrance = services.hindrance();
-    if (hindrance !== undefined) return void vscode.window.showInformationMessage(`Quire: ${hindrance}`);
+    if (hindrance !== undefined)
+      return void vscode.window.showInformationMessage(`Quire: ${noticeText(hindrance, longestMessage)}`);
     try {
       const plan = await vscode.window.withProgress(
-        { location: vscode.ProgressLocation.Notification, title: "Quire: planning what to read", cancellable: true },
+        {
+          location: vscode.ProgressLocation.Notification,
+          title: vscode.l10n.t("Quire: planning what to read"),
+          cancellable: true,
+        },
         (_, token) => engine.map(signalOf(token)),
       );
       page = planPage(plan, plan.notices);
@@ -37,8 +42,8 @@ export function createPlan(services: Services): { show(): Promise<void>; dispose
     try {
       const sentence = planSentence(await engine.map(new AbortController().signal));
       const answer = await vscode.window.showInformationMessage(
-        noticeText(`${sentence} This counts from the next question on.`, 600),
-        "Show Files",
+        noticeText(vscode.l10n.t("{0} This counts from the next question on.", sentence), longestMessage),
+        vscode.l10n.t("Show Files"),
       );
       if (answer !== undefined) await show();
     } catch (error) {

@@ -26,6 +26,13 @@ describe("an inline comment", () => {
     assert.deepEqual(body.trusted, []);
   });
 
+  it("says first what had to be said about settings and folders", () => {
+    const notices = ["Left out: [x](command:evil)."];
+    const body = answerBody(turn({ notices, state: "done", text: "It adds" }), addressOf);
+    assert.match(body.markdown, /^\*Left out: .*\*\n\nIt adds$/);
+    assert.deepEqual(read(body.markdown).active, []);
+  });
+
   it("links citations to their lines, in the text and below it", () => {
     const { markdown, trusted } = answerBody(turn({ state: "done", answer: answer("It is `a` [1].") }), addressOf);
     assert.deepEqual(read(markdown).active, ["file:///ws/src/a.ts#L7", "file:///ws/src/a.ts#L7"]);
@@ -35,7 +42,7 @@ describe("an inline comment", () => {
 
   it("leaves no sign of work when it has ended", () => {
     for (const state of ["done", "stopped", "failed"] as const)
-      assert.doesNotMatch(answerBody(turn({ state, text: "x" }), addressOf).markdown, /…/);
+      assert.doesNotMatch(answerBody(turn({ state, text: "x" }), addressOf).markdown, /Writing/);
     assert.equal(answerBody(turn({ state: "stopped" }), addressOf).markdown, "*Stopped.*");
   });
 

@@ -21,7 +21,7 @@ describe("the model picker", () => {
     assert.equal(auto?.name, "auto");
     assert.deepEqual([here?.label, here?.description, here?.toFetch], ["$(check) A", "1.1 GB, Apache-2.0", false]);
     assert.match(here?.detail ?? "", /32k tokens; on this machine/);
-    assert.deepEqual([away?.label, away?.toFetch], ["B", true]);
+    assert.deepEqual([away?.label, away?.title, away?.toFetch], ["B", "B", true]);
     assert.match(away?.detail ?? "", /the rest will be downloaded/);
   });
 

@@ -31,6 +31,7 @@ const settings = z.strictObject({
     summary: z.enum(["mean-spread", "min-max"]),
     vote: z.enum(["softmax", "max", "per-head"]),
     denseLayers: count.max(512),
+    readingBudget: z.union([z.literal("dense"), z.int().min(256).max(1_000_000_000)]).exactOptional(),
   }),
   exact: z.boolean(),
   threads: count.max(1024),

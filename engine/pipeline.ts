@@ -209,6 +209,14 @@ export function toSelection(settings: EngineSettings): Selection {
   };
 }
 
+/** How the repository is read: undefined densely. Never sparsely where everything else is dense, and with a list per KV head. */
+export function toReading(settings: EngineSettings): Selection | undefined {
+  const { readingBudget = "dense", vote } = settings.selection;
+  if (settings.exact || readingBudget === "dense") return undefined;
+  const agreed = vote === "per-head" ? "softmax" : vote;
+  return { ...toSelection(settings), pageBudget: readingBudget, vote: agreed };
+}
+
 function isDense(settings: EngineSettings): boolean {
   return settings.exact || settings.selection.pageBudget === "dense";
 }

@@ -107,6 +107,8 @@ export interface SelectionParams {
   summary: "mean-spread" | "min-max";
   vote: "softmax" | "max" | "per-head";
   denseLayers: number;
+  /** Tokens' worth of pages that a block of tokens attends to while the repository is read, or dense. Absent: dense. */
+  readingBudget?: number | "dense";
 }
 
 export interface EngineSettings {

@@ -17,6 +17,7 @@ export interface EngineOptions {
   summary: "mean-spread" | "min-max";
   vote: "softmax" | "max" | "per-head";
   denseLayers: string;
+  readingBudget: string;
   exact?: boolean;
   threads: string;
   cpu: string;
@@ -55,6 +56,11 @@ export function addEngineOptions(command: Command): Command {
         .default("softmax"),
     )
     .option("--dense-layers <n>", "first layers that load every page", "0")
+    .option(
+      "--reading-budget <n|dense>",
+      "tokens' worth of pages loaded per KV head while the repository is read: faster for long ones, less exact",
+      "dense",
+    )
     .option("--exact", "dense attention everywhere")
     .option("--threads <n>", "threads of the engine; 0: one per core", "0")
     .option("--cpu <backend>", "auto, avx512-vnni, avx2 or plain", "auto")
@@ -100,6 +106,10 @@ export function parseSettings(options: EngineOptions): EngineSettings {
       summary: options.summary,
       vote: options.vote,
       denseLayers: parseNumber("dense-layers", options.denseLayers, 0, 512, true),
+      readingBudget:
+        options.readingBudget === "dense"
+          ? "dense"
+          : parseNumber("reading-budget", options.readingBudget, 256, 1e9, true),
     },
     exact: options.exact === true,
     threads: parseNumber("threads", options.threads, 0, 1024, true),

@@ -4,7 +4,7 @@
 // it, because keys depend on what they attended to; so a file is only ever found where its bytes are right. Pure.
 
 import { createHash } from "node:crypto";
-import type { Geometry, RopeScaling } from "../../native/index.d.ts";
+import type { Geometry, RopeScaling, Selection } from "../../native/index.d.ts";
 
 export interface MemoryIdentity {
   /** Memory.abi of the addon. */
@@ -14,6 +14,8 @@ export interface MemoryIdentity {
   geometry: Geometry;
   rope: RopeScaling;
   summary: string;
+  /** How it was read, where it was read sparsely. */
+  reading?: Selection;
   /** ModelInfo.backend: instruction sets round differently. */
   backend: string;
 }

@@ -4,7 +4,7 @@
 // same (ids are compared, never hashes alone), and prefills the rest in chunks with progress. Behind them lies a tail, the private
 // tokens of a thread, kept in step with the tokens wanted in the same way. It decides nothing about which tokens those are.
 
-import type { GenerateOptions, GenerateResult, Memory, Model } from "../../native/index.d.ts";
+import type { GenerateOptions, GenerateResult, Memory, Model, Selection } from "../../native/index.d.ts";
 import { QuireError } from "../errors.ts";
 import { fromNative, type Native } from "../native.ts";
 
@@ -19,6 +19,8 @@ export interface MemoryShape {
   summary: "mean-spread" | "min-max";
   /** YaRN; factor 1 means none. */
   rope: { factor: number; originalContext: number };
+  /** The documents are read sparsely, this way; the tail never is. Absent: densely. */
+  reading?: Selection;
 }
 
 export interface ReadProgress {
@@ -50,6 +52,8 @@ export interface DocumentStore {
 /** Tokens of one native call. The weights are read once per chunk, and progress is said once per chunk. */
 const chunkTokens = 512;
 const pageTokens = 16;
+/** Tokens of a document that choose pages together where it is read sparsely: a chunk may not end inside them. */
+const blockTokens = 64;
 
 export function pagesFor(tokens: number): number {
   return Math.ceil(tokens / pageTokens);
@@ -154,8 +158,8 @@ export class HeldMemory {
     let done = 0;
     let partial: WantedDocument | undefined;
     try {
-      for (const chunk of chunksOf(rest)) {
-        await this.#append(chunk.tokens, chunk.starts, signal);
+      for (const chunk of chunksOf(rest, this.shape.reading === undefined ? 1 : blockTokens)) {
+        await this.#append(chunk.tokens, chunk.starts, signal, this.shape.reading);
         done += chunk.tokens.length;
         this.#held.push(...chunk.completed);
         partial = chunk.unfinished;
@@ -272,9 +276,9 @@ export class HeldMemory {
     this.#tail = Int32Array.from([...this.#tail, ...tokens]);
   }
 
-  async #append(tokens: Int32Array, starts: Int32Array, signal: AbortSignal): Promise<void> {
+  async #append(tokens: Int32Array, starts: Int32Array, signal: AbortSignal, reading?: Selection): Promise<void> {
     if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
-    await this.#cancellable(signal, () => this.#memory.append(tokens, starts));
+    await this.#cancellable(signal, () => this.#memory.append(tokens, starts, reading));
   }
 
   async #cancellable<Result>(signal: AbortSignal, call: () => Promise<Result>): Promise<Result> {
@@ -307,25 +311,29 @@ interface Chunk {
   unfinished: WantedDocument | undefined;
 }
 
-/** Cuts documents into chunks of chunkTokens; a chunk may hold several documents or a part of one. */
-function* chunksOf(documents: readonly WantedDocument[]): Generator<Chunk> {
+/**
+ * Cuts documents into chunks of at most chunkTokens; a chunk may hold several documents or a part of one, which begins and ends at
+ * a multiple of `unit` tokens.
+ */
+function* chunksOf(documents: readonly WantedDocument[], unit: number): Generator<Chunk> {
   let tokens: number[] = [];
   let starts: number[] = [];
   let completed: WantedDocument[] = [];
   for (const document of documents) {
     for (let from = 0; from < document.tokens.length; ) {
-      if (from === 0) starts.push(tokens.length);
-      const until = Math.min(document.tokens.length, from + chunkTokens - tokens.length);
+      const room = from + chunkTokens - tokens.length;
+      const until = room >= document.tokens.length ? document.tokens.length : room - (room % unit);
+      if (from === 0 && until > 0) starts.push(tokens.length);
       for (const token of document.tokens.subarray(from, until)) tokens.push(token);
       from = until;
       const whole = from === document.tokens.length;
       if (whole) completed.push(document);
-      if (tokens.length === chunkTokens) {
+      if (!whole || tokens.length === chunkTokens) {
         yield {
           tokens: Int32Array.from(tokens),
           starts: Int32Array.from(starts),
           completed,
-          unfinished: whole ? undefined : document,
+          unfinished: whole || from === 0 ? undefined : document,
         };
         tokens = [];
         starts = [];

@@ -13,6 +13,7 @@ import { native } from "../../engine/native.ts";
 import type { GenerateOptions, Memory, Selection } from "../../native/index.d.ts";
 import { dense } from "../engine/generate-options.ts";
 import { fetchedModel } from "../models/fetched-model.ts";
+import { divergence } from "./divergence.ts";
 import { printRow, provenance, type Row, writeRows } from "./results-file.ts";
 import { sourceTokens } from "./source-text.ts";
 
@@ -29,16 +30,6 @@ const tokens = Number(values.tokens);
 const steps = Number(values.steps);
 const budgets = values.budgets.split(",").map(Number);
 const chunk = 512;
-
-/** Σ p·(ln p − ln q) over a row, in nats. */
-function divergence(p: Float32Array, q: Float32Array): number {
-  const logSum = (row: Float32Array): number => {
-    const highest = row.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
-    return highest + Math.log(row.reduce((sum, value) => sum + Math.exp(value - highest), 0));
-  };
-  const [sumP, sumQ] = [logSum(p), logSum(q)];
-  return p.reduce((kl, value, i) => kl + Math.exp(value - sumP) * (value - sumP - ((q[i] ?? 0) - sumQ)), 0);
-}
 
 const path = await fetchedModel(values.model);
 const { geometry, tensors, tokenizer } = await readGguf(path);

@@ -71,6 +71,8 @@ describe("parameters of an ask", () => {
     ["settings.selection.pageBudget", Number.POSITIVE_INFINITY],
     ["settings.selection.summary", "median"],
     ["settings.selection.denseLayers", 513],
+    ["settings.selection.readingBudget", 255],
+    ["settings.selection.readingBudget", "sparse"],
     ["settings.threads", 1025],
     ["settings.binary", "/bin/sh"],
     ["sampling.temperature", -0.1],

@@ -212,6 +212,30 @@ describe("held memory", () => {
     assert.equal((await read([a, c])).reusedTokens, 40);
   });
 
+  it("reads sparsely where its shape says so: other keys, but the same ones however the reading was interrupted", async () => {
+    const reading = { ...dense, pageBudget: 256 };
+    const logProbabilitiesOf = async (held: HeldMemory): Promise<Float32Array> => {
+      await held.readTail(document("question", 9, 8).tokens, true, never, quiet);
+      const forced = document("answer", 5, 9).tokens;
+      const { logProbabilities } = await held.generate(options({ maxTokens: 5, forced }), never, quiet);
+      return logProbabilities;
+    };
+    const sparse = new HeldMemory(native(), model, { ...shape, reading }, 200);
+    const stepwise = new HeldMemory(native(), model, { ...shape, reading }, 200);
+    await memory.read(documents, never, quiet);
+    await sparse.read(documents, never, quiet);
+    for (const count of [1, 2, 3, 4]) await stepwise.read(documents.slice(0, count), never, quiet);
+    const [densely, atOnce, inSteps] = [
+      await logProbabilitiesOf(memory),
+      await logProbabilitiesOf(sparse),
+      await logProbabilitiesOf(stepwise),
+    ];
+    assert.deepEqual(inSteps, atOnce);
+    assert.notDeepEqual(atOnce, densely);
+    sparse.dispose();
+    stepwise.dispose();
+  });
+
   it("knows what fits, and says so where something does not", async () => {
     assert.equal(pagesFor(0), 0);
     assert.equal(pagesFor(16), 1);

@@ -136,6 +136,22 @@ export async function chooseBackend(wish: BackendWish): Promise<Backend> {
   return processor(gpu.usable || gpu.present ? reason : undefined);
 }
 
+/** Of a memory's bytes: summaries are a seventeenth, and tables; of pages, the GPU holds two layers at least (native/cuda/page_tier.h). */
+const summaryShare = 1 / 17 + 0.02;
+/** Of the free RAM: pinned memory is the whole system's loss. */
+const pinnedShare = 0.7;
+
+/**
+ * Bytes of keys, values and summaries that a backend has room for, `heldBytes` of them already taken. A GPU whose memory is too
+ * small leaves the pages in RAM.
+ */
+export function roomForPages(backend: Backend, layers: number, heldBytes: number): number {
+  const near = backend.availableBytes() + heldBytes;
+  if (backend.kind === "cpu") return near;
+  const ram = backend.addon.machine().availableBytes * pinnedShare;
+  return Math.max(near, Math.min(ram, near / (summaryShare + 2 / layers)));
+}
+
 /** The failure of who asked for the GPU and for nothing else. */
 export function refusal(reason: string): QuireError {
   return new QuireError("backend-refused", `The GPU cannot be used: ${reason}.`, {

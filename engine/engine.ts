@@ -5,7 +5,7 @@
 
 import { stat } from "node:fs/promises";
 import { abortable } from "./abortable.ts";
-import { type Backend, chooseBackend, processor, refusal, tooLittle } from "./backends.ts";
+import { type Backend, chooseBackend, processor, refusal, roomForPages, tooLittle } from "./backends.ts";
 import { type Budget, chooseBudget, contextFor } from "./budget.ts";
 import type { Collected } from "./collect/types.ts";
 import { doctorReport } from "./doctor.ts";
@@ -26,7 +26,7 @@ import { fileHash } from "./models/files.ts";
 import { listModels, type ModelState, removeModel, verifyModel } from "./models/store.ts";
 import { modelFile, type OpenModel, openModel, trainedContext } from "./open-model.ts";
 import { ensureFolder, memoriesFolder, modelsFolder } from "./paths.ts";
-import { answerQuestion, type PipelineEvents } from "./pipeline.ts";
+import { answerQuestion, type PipelineEvents, toReading } from "./pipeline.ts";
 import { HeldMemory, type MemoryShape, pagesFor, pagesOf } from "./prefill/held-memory.ts";
 import { ThreadRecords } from "./prefill/thread-records.ts";
 import {
@@ -101,6 +101,12 @@ export class Engine {
       const { memory, contextTokens } = this.#memoryFor(params.settings, ready, params.maxTokens);
       const store = await this.#storeFor(ready, memory.shape, params.fresh, signal);
       memory.store = store;
+      if (memory.shape.reading !== undefined) {
+        const { pageBudget } = memory.shape.reading;
+        this.#sayOnce(
+          `The repository is read sparsely (reading budget ${pageBudget}): faster, and a little less exact.`,
+        );
+      }
       const result = await answerQuestion(
         { params, model: open, memory, prepared, budget, posed, contextTokens, threads: this.#threads, beganMs, now },
         signal,
@@ -108,7 +114,7 @@ export class Engine {
       ).finally(() => void open.cache.save());
       const { reusedTokens, prefilledTokens, prefillSeconds } = result.stats;
       const entry = findModel(open.name);
-      if (entry !== undefined && reusedTokens === 0) {
+      if (entry !== undefined && reusedTokens === 0 && memory.shape.reading === undefined) {
         const { backend, threads } = open.native.info;
         await rememberSpeed(entry, backend.replace(/^cpu /, ""), threads, prefilledTokens, prefillSeconds);
       }
@@ -308,7 +314,7 @@ export class Engine {
       // The weights are in memory already; what is free now is for pages, and for what a GPU works in.
       weightBytes: this.#memory === undefined ? workBytes : 0,
       bytesPerToken: memoryBytesPerToken(sized),
-      availableBytes: backend.availableBytes() + heldBytes,
+      availableBytes: roomForPages(backend, open.file.geometry.layers, heldBytes),
       readingSeconds: (tokens) => readingSeconds(sized, tokens, speed),
       // Estimates are rough: a fifth more, so that a small repository is never cut by one.
       repositoryTokens: Math.ceil(estimateWorkspace(collected) * 1.2) + 1024,
@@ -319,9 +325,11 @@ export class Engine {
   #memoryFor(settings: EngineSettings, ready: Ready, maxTokens: number): { memory: HeldMemory; contextTokens: number } {
     const { open, backend, prepared, budget } = ready;
     const context = trainedContext(open.file);
+    const reading = toReading(settings);
     const shape: MemoryShape = {
       summary: settings.selection.summary,
       rope: { factor: budget.ropeFactor, originalContext: context },
+      ...(reading === undefined ? {} : { reading }),
     };
     const key = JSON.stringify([this.#model?.key, shape]);
     const least = contextFor(budget.tokens, maxTokens) - budget.tokens;
@@ -351,10 +359,10 @@ export class Engine {
     if (cap === 0) return undefined;
     const { backend: name, pageBytes } = open.native.info;
     const modelHash = await fileHash(open.file.path, { folder: await ensureFolder(modelsFolder()), signal });
-    const { summary, rope } = shape;
+    const { summary, rope, reading } = shape;
     const { abi } = backend.addon.Memory;
     return new MemoryStore(
-      { abi, modelHash, geometry: open.file.geometry, rope, summary, backend: name },
+      { abi, modelHash, geometry: open.file.geometry, rope, summary, backend: name, ...(reading && { reading }) },
       { folder: memoriesFolder(), cap, pageBytes, fresh, say: (message) => this.#sayOnce(message) },
     );
   }

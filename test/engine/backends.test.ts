@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { tryGpu } from "../../engine/backends.ts";
+import { type Backend, roomForPages, tryGpu } from "../../engine/backends.ts";
+import { native } from "../../engine/native.ts";
 import { type AskParams, type DoctorReport, type EngineSettings, methods } from "../../engine/protocol.ts";
 import { Place, sourceText } from "./cli/quire.ts";
 import { askOf, EngineProcess, failureOf } from "./engine-process.ts";
@@ -90,6 +91,18 @@ describe("a GPU is used or refused with a reason", function () {
       backends.filter(({ reason }) => reason.startsWith("used")).map(({ name }) => name),
       ["cuda Test GPU"],
     );
+  });
+
+  it("a GPU too small for the pages leaves them in RAM, as far as there is some and two layers fit", () => {
+    const backend = (gpuFree: number, ramFree: number): Backend => {
+      const machine = () => ({ ...native().machine(), availableBytes: ramFree });
+      return { kind: "cuda", gpu: "Test GPU", addon: { ...native(), machine }, availableBytes: () => gpuFree };
+    };
+    const million7B = 28 * 4 * 65_536 * (8_192 + 512);
+    assert.ok(roomForPages(backend(16e9, 128e9), 28, 0) > million7B, "16 GB serve a million tokens of a 7B");
+    assert.ok(roomForPages(backend(16e9, 64e9), 28, 0) < million7B, "not with so little RAM");
+    assert.ok(roomForPages(backend(6e9, 128e9), 28, 0) < million7B, "not where two layers do not fit");
+    assert.equal(roomForPages(backend(80e9, 8e9), 28, 0), 80e9, "what fits lies on the GPU");
   });
 
   it("a driver that hangs is given up", async () => {

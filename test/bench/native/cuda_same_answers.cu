@@ -143,6 +143,11 @@ int run(const char* file, const char* table_file) {
     const GenerateResult plain = generate(cpu_steps, cpu_step_memory, options, cancel, [](int32_t) {});
     print(budget == 0 ? "decode-dense" : "decode-budget-128",
           compare(plain.logits.data(), result.logits.data(), n - half, g.vocabulary));
+    if (budget == 0) {
+      const float* const of_step = exact.data() + (half - 1) * g.vocabulary;
+      print("exact-cpu-decode", compare(of_step, plain.logits.data(), n - half, g.vocabulary));
+      print("exact-gpu-decode", compare(of_step, result.logits.data(), n - half, g.vocabulary));
+    }
     std::printf("{\"what\":\"counts\",\"cpu\":[%lld,%lld,%lld],\"gpu\":[%lld,%lld,%lld]}\n",
                 static_cast<long long>(plain.counts.scored), static_cast<long long>(plain.counts.attended),
                 static_cast<long long>(plain.counts.total), static_cast<long long>(result.counts.scored),

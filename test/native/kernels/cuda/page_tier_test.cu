@@ -68,7 +68,8 @@ struct Twins {
     args.state = state.get();
     args.max_pages = kSlots;
     args.selection.budget_pages = 64;
-    args.one_kernel = false;  // the tier's are three, with two between them
+    args.selection.spread_factor = 0;  // spreads alone would choose the same pages of noise for every query
+    args.one_kernel = false;           // the tier's are three, with two between them
     if (workspace.count() == 0) {
       workspace = DeviceBuffer<uint8_t>(attention_step_workspace(args));
       check(cudaMemset(workspace.get(), 0, static_cast<size_t>(workspace.count())), "test");

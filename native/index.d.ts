@@ -183,6 +183,14 @@ export declare class Memory {
   append(tokens: Int32Array, starts: Int32Array, reading?: Selection): Promise<void>;
   /** Drops the documents from index `count` on, and of the last kept one the tokens from `tokens` on, if given. */
   truncate(count: number, tokens?: number): void;
+  /** Cuts document `index` in two before its page `page` (0 < page < its pages). No byte moves. */
+  split(index: number, page: number): void;
+  /** Takes the documents from `first` on out of the list until bringBack: what is appended meanwhile does not see them. */
+  setAside(first: number): void;
+  /** Puts what was set aside back at the end, at the positions that it was encoded at. */
+  bringBack(): void;
+  /** Drops `count` documents from `first` on; those behind them stay as they are. */
+  drop(first: number, count: number): void;
   /**
    * Decodes after the last token appended. The tokens of the answer continue the last document; all that are returned are part
    * of the memory, a stop token is neither. A token handed out when the call was cancelled may be missing from the result.

@@ -109,6 +109,8 @@ Napi::Function MemoryHandle::define(Napi::Env env) {
        InstanceAccessor<&MemoryHandle::documents>("documents"), InstanceAccessor<&MemoryHandle::tokens>("tokens"),
        InstanceAccessor<&MemoryHandle::pages>("pages"), InstanceAccessor<&MemoryHandle::free_pages>("freePages"),
        InstanceMethod<&MemoryHandle::append>("append"), InstanceMethod<&MemoryHandle::truncate>("truncate"),
+       InstanceMethod<&MemoryHandle::split>("split"), InstanceMethod<&MemoryHandle::set_aside>("setAside"),
+       InstanceMethod<&MemoryHandle::bring_back>("bringBack"), InstanceMethod<&MemoryHandle::drop>("drop"),
        InstanceMethod<&MemoryHandle::generate>("generate"),
        InstanceMethod<&MemoryHandle::append_with_logits>("appendWithLogits"),
        InstanceMethod<&MemoryHandle::save_document>("saveDocument"),
@@ -222,6 +224,41 @@ void MemoryHandle::truncate(const Napi::CallbackInfo& info) {
     const int32_t shortened = state.memory.truncate(count, tokens);
     const PageList list = state.memory.list();
     if (shortened >= 0) state.decoder->summarize_page(shortened, list.count[list.pages - 1]);
+    state.decoder->forget_last();
+  });
+}
+
+void MemoryHandle::split(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    Memory& memory = idle().memory;
+    const int64_t index = integer_of(info[0], "index", 0, static_cast<int64_t>(memory.documents().size()) - 1);
+    memory.split(index, integer_of(info[1], "page", 1, memory.document_pages(index) - 1));
+  });
+}
+
+void MemoryHandle::set_aside(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    MemoryState& state = idle();
+    const auto held = static_cast<int64_t>(state.memory.documents().size());
+    state.memory.set_aside(integer_of(info[0], "first", 0, held));
+    state.decoder->forget_last();
+  });
+}
+
+void MemoryHandle::bring_back(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    MemoryState& state = idle();
+    state.memory.bring_back();
+    state.decoder->forget_last();
+  });
+}
+
+void MemoryHandle::drop(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    MemoryState& state = idle();
+    const auto held = static_cast<int64_t>(state.memory.documents().size());
+    const int64_t first = integer_of(info[0], "first", 0, held);
+    state.memory.drop(first, integer_of(info[1], "count", 0, held - first));
     state.decoder->forget_last();
   });
 }

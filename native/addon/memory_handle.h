@@ -36,6 +36,10 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
   Napi::Value free_pages(const Napi::CallbackInfo& info);
   Napi::Value append(const Napi::CallbackInfo& info);
   void truncate(const Napi::CallbackInfo& info);
+  void split(const Napi::CallbackInfo& info);
+  void set_aside(const Napi::CallbackInfo& info);
+  void bring_back(const Napi::CallbackInfo& info);
+  void drop(const Napi::CallbackInfo& info);
   Napi::Value generate(const Napi::CallbackInfo& info);
   Napi::Value append_with_logits(const Napi::CallbackInfo& info);
   Napi::Value save_document(const Napi::CallbackInfo& info);

@@ -477,7 +477,7 @@ cudaGraphExec_t GpuForward::Impl::graph_of(const Selection& selection, int64_t b
 StepState GpuForward::Impl::state_now() const {
   const PageList list = memory.list();
   StepState state;
-  state.position = static_cast<int32_t>(memory.tokens()) - 1;
+  state.position = static_cast<int32_t>(memory.next_position()) - 1;
   state.pages = static_cast<int32_t>(list.pages);
   state.slot = list.slot[list.pages - 1];
   state.last_count = list.count[list.pages - 1];

@@ -77,7 +77,7 @@ ChunkPlan Memory::plan_append(int64_t tokens, const std::vector<int32_t>& starts
   size_t next_start = 0;
   for (int64_t t = 0; t < tokens; ++t) {
     if (next_start < starts.size() && starts[next_start] == t) {
-      documents_.push_back({pages(), 0, tokens_});
+      documents_.push_back({pages(), 0, next_position()});
       ++next_start;
     }
     Document& document = documents_.back();
@@ -88,7 +88,7 @@ ChunkPlan Memory::plan_append(int64_t tokens, const std::vector<int32_t>& starts
       counts_.back() = static_cast<int32_t>(place + 1);
     plan.slots.push_back(slots_.back());
     plan.places.push_back(static_cast<int32_t>(place));
-    plan.positions.push_back(tokens_);
+    plan.positions.push_back(next_position());
     plan.visible.push_back({static_cast<int32_t>(pages() - 1), static_cast<int32_t>(place + 1)});
     if (plan.touched_slots.empty() || plan.touched_slots.back() != slots_.back()) {
       plan.touched_slots.push_back(slots_.back());
@@ -139,6 +139,69 @@ int32_t Memory::truncate(int64_t documents, int64_t last_tokens) {
     counts_.pop_back();
   }
   return shortened;
+}
+
+void Memory::split(int64_t index, int64_t page) {
+  if (index < 0 || index >= static_cast<int64_t>(documents_.size()) || page < 1 || page >= document_pages(index))
+    throw Error("bad-option", "a document is split before one of its pages but the first", "split");
+  Document& document = documents_[static_cast<size_t>(index)];
+  const int64_t kept = page * kPageTokens;
+  const Document rest{document.first_page + page, document.tokens - kept, document.position + kept};
+  document.tokens = kept;
+  documents_.insert(documents_.begin() + index + 1, rest);
+}
+
+Memory::Aside Memory::take(int64_t first) {
+  if (first < 0 || first > static_cast<int64_t>(documents_.size()))
+    throw Error("bad-option", "there are " + std::to_string(documents_.size()) + " documents", "documents");
+  Aside taken;
+  if (first == static_cast<int64_t>(documents_.size())) return taken;
+  const auto document = documents_.begin() + first;
+  const int64_t page = document->first_page;
+  taken.documents.assign(document, documents_.end());
+  taken.slots.assign(slots_.begin() + page, slots_.end());
+  taken.counts.assign(counts_.begin() + page, counts_.end());
+  documents_.erase(document, documents_.end());
+  slots_.resize(static_cast<size_t>(page));
+  counts_.resize(static_cast<size_t>(page));
+  for (const Document& one : taken.documents) tokens_ -= one.tokens;
+  return taken;
+}
+
+// The documents of `taken` from `from_document` on, at the end of the list.
+void Memory::put(const Aside& taken, size_t from_document) {
+  if (from_document >= taken.documents.size()) return;
+  const int64_t first_page = taken.documents[from_document].first_page;
+  const int64_t skipped = first_page - taken.documents.front().first_page;
+  const int64_t moved = pages() - first_page;
+  for (size_t i = from_document; i < taken.documents.size(); ++i) {
+    Document document = taken.documents[i];
+    document.first_page += moved;
+    tokens_ += document.tokens;
+    documents_.push_back(document);
+  }
+  slots_.insert(slots_.end(), taken.slots.begin() + skipped, taken.slots.end());
+  counts_.insert(counts_.end(), taken.counts.begin() + skipped, taken.counts.end());
+}
+
+void Memory::set_aside(int64_t first) {
+  if (!aside_.documents.empty()) throw Error("bad-option", "documents are aside already", "set_aside");
+  aside_ = take(first);
+}
+
+void Memory::bring_back() {
+  put(aside_, 0);
+  aside_ = {};
+}
+
+void Memory::drop(int64_t first, int64_t count) {
+  if (count < 0 || first < 0 || first + count > static_cast<int64_t>(documents_.size()))
+    throw Error("bad-option", "there are " + std::to_string(documents_.size()) + " documents", "documents");
+  const Aside taken = take(first);
+  int64_t freed = 0;
+  for (int64_t i = 0; i < count; ++i) freed += pages_for(taken.documents[static_cast<size_t>(i)].tokens);
+  for (int64_t i = freed - 1; i >= 0; --i) free_.push_back(taken.slots[static_cast<size_t>(i)]);
+  put(taken, static_cast<size_t>(count));
 }
 
 uint64_t Memory::digest() const {

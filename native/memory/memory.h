@@ -1,7 +1,8 @@
 // memory.h — an ordered list of documents on pages of their own, with keys, values and summaries of every layer.
 //
 // Knows where each token lies; computes nothing. A chunk is planned (`plan_append` gives every token its place), then
-// filled by the forward pass, then kept or taken back (`roll_back`), so that a cancelled chunk leaves no trace.
+// filled by the forward pass, then kept or taken back (`roll_back`), so that a cancelled chunk leaves no trace. An edit is made in
+// place: `split` and `set_aside` open the list at a page, what is appended sees what lies before it alone, `bring_back` closes the list.
 #pragma once
 
 #include <cstdint>
@@ -62,6 +63,20 @@ class Memory {
   // Keeps `documents` documents, of the last one its first `last_tokens` (0 ≤ … ≤ its tokens; 0 drops it). Same result.
   int32_t truncate(int64_t documents, int64_t last_tokens);
 
+  // Cuts document `index` in two before its page `page` (0 < page < its pages). No byte moves, no token changes. "bad-option".
+  void split(int64_t index, int64_t page);
+  // Takes the documents from `first` on out of the list: what is appended meanwhile does not see them. "bad-option" while some
+  // are aside already.
+  void set_aside(int64_t first);
+  // Puts them back at the end, with the positions that they were encoded at; nothing to do if none are aside.
+  void bring_back();
+  // Drops `count` documents from `first` on. Those behind them stay as they are. "bad-option".
+  void drop(int64_t first, int64_t count);
+
+  // Of the next token that is appended: it follows the last document's, whatever was edited before that.
+  int64_t next_position() const {
+    return documents_.empty() ? 0 : documents_.back().position + documents_.back().tokens;
+  }
   PageList list() const { return {slots_.data(), counts_.data(), static_cast<int64_t>(slots_.size())}; }
   const std::vector<Document>& documents() const { return documents_; }
   int64_t document_pages(int64_t index) const;
@@ -78,7 +93,14 @@ class Memory {
   uint64_t digest() const;
 
  private:
+  // Documents with their pages, outside the list.
+  struct Aside {
+    std::vector<Document> documents;
+    std::vector<int32_t> slots, counts;
+  };
   void add_page(int64_t count_of_tokens);
+  Aside take(int64_t first);
+  void put(const Aside& taken, size_t from_document);
 
   Geometry geometry_;
   Summary summary_;
@@ -89,6 +111,7 @@ class Memory {
   std::vector<int32_t> slots_;   // the list
   std::vector<int32_t> counts_;  // [pages] tokens in use, 1..16
   std::vector<Document> documents_;
+  Aside aside_;
   int64_t tokens_ = 0;
 };
 

@@ -199,7 +199,7 @@ LoadOutcome load_segment(Memory& memory, const std::vector<int32_t>& tokens, con
   if (size < 0) return refuse("it is not a regular file");
 
   // Nothing is sized by what the file says: the wanted header is computed, and the file must begin with it.
-  const Header wanted = header_of(memory, tokens, memory.tokens(), name);
+  const Header wanted = header_of(memory, tokens, memory.next_position(), name);
   Header found{};
   if (!in.read(&found, kHeaderBytes)) return refuse("it is cut off");
   if (std::memcmp(&found, &wanted, sizeof found) != 0) return refuse(difference(found, wanted));

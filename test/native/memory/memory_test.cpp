@@ -131,6 +131,60 @@ TEST(Memory, DigestCoversWhatIsInUseAndNothingElse) {
   EXPECT_NE(memory.digest(), before);
 }
 
+std::vector<int32_t> slots(const Memory& memory) {
+  const PageList list = memory.list();
+  return std::vector<int32_t>(list.slot, list.slot + list.pages);
+}
+
+TEST(Memory, IsEditedInPlaceWithoutMovingAnotherPage) {
+  Memory memory(small_geometry(), 12, Summary::kMeanSpread);
+  memory.plan_append(80, {0, 10, 70});  // pages: 1 | 16 16 16 12 | 10
+  const std::vector<int32_t> before = slots(memory);
+  memory.split(1, 3);
+  memory.split(1, 1);  // 10 | 16 | 32 | 12 | 10
+  EXPECT_EQ(slots(memory), before);
+  EXPECT_EQ(memory.documents()[3].first_page, 4);
+  EXPECT_EQ(memory.documents()[3].position, 58);
+
+  memory.set_aside(2);
+  EXPECT_EQ(memory.tokens(), 26);
+  EXPECT_THROW(memory.set_aside(0), Error);
+  const ChunkPlan plan = memory.plan_append(20, {0});
+  EXPECT_EQ(plan.positions[0], 26);
+  EXPECT_EQ(plan.visible[0].page, 2);
+  memory.bring_back();
+  memory.bring_back();
+  memory.drop(3, 1);  // the old 32
+
+  EXPECT_EQ(memory.tokens(), 68);
+  EXPECT_EQ(counts(memory), (std::vector<int32_t>{10, 16, 16, 4, 12, 10}));
+  EXPECT_EQ(slots(memory)[4], before[4]);
+  EXPECT_EQ(slots(memory)[5], before[5]);
+  EXPECT_EQ(memory.documents()[3].first_page, 4);
+  EXPECT_EQ(memory.documents()[3].position, 58);
+  EXPECT_EQ(memory.documents()[4].position, 70);
+  // Nothing is lost: a page for each of the list, the others are free.
+  EXPECT_EQ(memory.free_pages(), 6);
+  EXPECT_EQ(memory.next_position(), 80);
+  EXPECT_EQ(memory.plan_append(1, {0}).positions[0], 80);
+}
+
+TEST(Memory, DropsDocumentsFromTheMiddleAndTheEnds) {
+  Memory memory(small_geometry(), 6, Summary::kMeanSpread);
+  memory.plan_append(60, {0, 10, 30, 50});
+  memory.drop(1, 2);
+  EXPECT_EQ(counts(memory), (std::vector<int32_t>{10, 10}));
+  EXPECT_EQ(memory.documents()[1].first_page, 1);
+  memory.drop(1, 0);
+  memory.drop(0, 2);
+  EXPECT_EQ(memory.tokens(), 0);
+  EXPECT_EQ(memory.free_pages(), 6);
+  EXPECT_THROW(memory.drop(0, 1), Error);
+  EXPECT_THROW(memory.split(0, 1), Error);
+  memory.plan_append(16, {0});
+  EXPECT_THROW(memory.split(0, 1), Error);
+}
+
 TEST(Memory, RefusesImpossibleSizes) {
   EXPECT_THROW(Memory(small_geometry(), 0, Summary::kMeanSpread), Error);
   EXPECT_THROW(Memory(small_geometry(), int64_t{1} << 40, Summary::kMeanSpread), Error);

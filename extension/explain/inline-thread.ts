@@ -12,8 +12,6 @@ import { answerBody, type Body, questionBody } from "./comment-body.ts";
 
 /** Milliseconds between two drawings: the editor lays a thread out anew each time. */
 const drawEvery = 150;
-/** Milliseconds after the last drawing before the reply box comes: with new comments in one update the editor makes it twice. */
-const quietFor = 400;
 
 export class InlineThread {
   readonly conversation: Conversation;
@@ -21,9 +19,11 @@ export class InlineThread {
   readonly #pace = new Pace(drawEvery, () => this.#draw());
   readonly #listening: { dispose(): void };
   #wasWorking = true;
-  #quiet: NodeJS.Timeout | undefined;
 
-  /** The thread is made with its first comment: one without any would open its reply box at once. */
+  /**
+   * The thread is made with its first comment: one without any would open its reply box at once. It takes replies from the first
+   * moment (they wait for the answer in work): where that changes later, the editor shows two reply buttons.
+   */
   constructor(
     controller: vscode.CommentController,
     place: { uri: vscode.Uri; range: vscode.Range; label: string },
@@ -32,7 +32,6 @@ export class InlineThread {
     this.conversation = conversation;
     const thread = controller.createCommentThread(place.uri, place.range, commentsOf(conversation));
     this.#thread = thread;
-    thread.canReply = false;
     thread.label = place.label;
     thread.collapsibleState = vscode.CommentThreadCollapsibleState.Expanded;
     this.#listening = conversation.onDidChange(() => this.#pace.want());
@@ -52,22 +51,14 @@ export class InlineThread {
   dispose(stop: boolean): void {
     this.#listening.dispose();
     this.#pace.dispose();
-    clearTimeout(this.#quiet);
     if (stop) this.conversation.stop();
     this.#thread.dispose();
-  }
-
-  /** From the first answer on; a reply to an answer in work waits for its end. */
-  #takeReplies(): void {
-    if (!this.#thread.canReply) this.#thread.canReply = true;
   }
 
   #draw(): void {
     const { turns, working } = this.conversation;
     this.#thread.comments = commentsOf(this.conversation);
     this.#thread.contextValue = working ? "working" : "idle";
-    clearTimeout(this.#quiet);
-    if (!working) this.#quiet = setTimeout(() => this.#takeReplies(), quietFor);
     // A sentence for screen readers, once: the thread itself is not announced while it changes.
     if (this.#wasWorking && !working) vscode.window.setStatusBarMessage(outcome(turns.at(-1)?.state), 5_000);
     this.#wasWorking = working;

@@ -54,6 +54,12 @@ const settings = {
     fits: "dense, or a whole number of at least 16",
     usual: 1024,
   },
+  readingBudget: {
+    name: "attention.readingBudget",
+    shape: z.union([z.literal("dense"), wholeNumber(256, 1_000_000_000)]),
+    fits: "dense, or a whole number of at least 256",
+    usual: "dense" as const,
+  },
   exact: { name: "attention.exact", ...yesOrNo, usual: false },
   backend: {
     name: "backend",
@@ -86,6 +92,7 @@ export function askSettings(read: ReadSetting): AskSettings {
       tokenBudget: take<number | "auto">(settings.tokenBudget),
       selection: {
         pageBudget: take<number | "dense">(settings.pageBudget),
+        readingBudget: take<number | "dense">(settings.readingBudget),
         summary: "mean-spread",
         vote: "softmax",
         denseLayers: 0,

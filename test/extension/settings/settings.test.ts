@@ -83,7 +83,7 @@ describe("settings", () => {
 
   it("that are typed in the settings page are judged by it as they are here", () => {
     const texts = ["", "auto", "dense", "0", "15", "16", "99", "100", "255", "256", "300", "1000", "1e6", "-5"];
-    for (const name of ["context.tokenBudget", "attention.pageBudget"]) {
+    for (const name of ["context.tokenBudget", "attention.pageBudget", "attention.readingBudget"]) {
       const pattern = new RegExp(properties[`quire.${name}`]?.pattern ?? "none");
       for (const text of [...texts, "99999999", "100000000", "100000001", "1000000000", "1000000001"])
         assert.equal(

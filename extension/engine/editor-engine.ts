@@ -7,7 +7,7 @@ import { bytesText } from "../../words/figures.ts";
 import { sayWithLog } from "../editor-words.ts";
 import type { Services } from "../services.ts";
 import { type AskSettings, askSettings, folderSettings } from "../settings/settings.ts";
-import { type EditorFolder, leftOutFolders, toWorkspace } from "../workspace/folders.ts";
+import { toWorkspace } from "../workspace/folders.ts";
 import { toEngineFailure } from "./engine-failure.ts";
 import type { EngineService } from "./service.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -15,14 +15,8 @@ import { Supervisor } from "./supervisor.ts";
 /** Settings that the process is started with. */
 const processSettings = ["quire.node.path", "quire.memory"];
 
-/** Settings and folders as they are now, and what has to be said about them. */
-interface Now {
-  settings: AskSettings;
-  folders: EditorFolder[];
-  notices: string[];
-}
-
-function now(): Now {
+/** Settings and workspace as they are now, and what has to be said about them. */
+function now(): { settings: AskSettings; workspace: Workspace; notices: string[] } {
   const configuration = vscode.workspace.getConfiguration("quire");
   const settings = askSettings((name) => configuration.get(name));
   const refused = new Set(settings.refused);
@@ -32,14 +26,16 @@ function now(): Now {
     for (const sentence of here) refused.add(sentence);
     return { name, scheme: uri.scheme, path: uri.fsPath, settings };
   });
-  const leftOut = leftOutFolders(folders);
+  const documents = vscode.workspace.textDocuments.map((document) => ({
+    scheme: document.uri.scheme,
+    path: document.uri.fsPath,
+    dirty: document.isDirty && !document.isUntitled,
+    text: () => document.getText(),
+  }));
+  const { isTrusted } = vscode.workspace;
+  const { workspace, notices } = toWorkspace(folders, documents, isTrusted);
   const untrusted = vscode.l10n.t("This workspace is not trusted: its files are listed without git.");
-  const notices = [
-    ...refused,
-    ...(leftOut === undefined ? [] : [leftOut]),
-    ...(vscode.workspace.isTrusted ? [] : [untrusted]),
-  ];
-  return { settings, folders, notices };
+  return { settings, workspace, notices: [...refused, ...notices, ...(isTrusted ? [] : [untrusted])] };
 }
 
 export function createEngine(context: vscode.ExtensionContext, log: Services["log"]): EngineService {
@@ -60,16 +56,6 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
     },
   });
 
-  const workspaceOf = (folders: readonly EditorFolder[]): Workspace => {
-    const documents = vscode.workspace.textDocuments.map((document) => ({
-      scheme: document.uri.scheme,
-      path: document.uri.fsPath,
-      dirty: document.isDirty && !document.isUntitled,
-      text: () => document.getText(),
-    }));
-    return toWorkspace(folders, documents, vscode.workspace.isTrusted);
-  };
-
   const watching = vscode.workspace.onDidChangeConfiguration((change) => {
     if (processSettings.some((name) => change.affectsConfiguration(name))) void supervisor.restart();
   });
@@ -83,11 +69,11 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
     },
     onDidChangeState: (listener) => supervisor.onDidChangeState(listener),
     ask: async (question, events, signal) => {
-      const { settings, folders, notices } = now();
+      const { settings, workspace, notices } = now();
       for (const sentence of notices) events.notice(sentence);
       const params = {
         id: crypto.randomUUID(),
-        workspace: workspaceOf(folders),
+        workspace,
         settings: settings.engine,
         question: question.question,
         ...(question.selection === undefined ? {} : { selection: question.selection }),
@@ -107,13 +93,8 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
       }
     },
     map: async (signal) => {
-      const { settings, folders, notices } = now();
-      const params = {
-        id: crypto.randomUUID(),
-        workspace: workspaceOf(folders),
-        settings: settings.engine,
-        mayFetch: false,
-      };
+      const { settings, workspace, notices } = now();
+      const params = { id: crypto.randomUUID(), workspace, settings: settings.engine, mayFetch: false };
       return { ...(await supervisor.request<MapResult>(methods.map, params, signal)), notices };
     },
     listModels: () => supervisor.request<ModelRow[]>(methods.listModels, {}),

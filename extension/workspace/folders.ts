@@ -1,8 +1,8 @@
 // folders.ts — the editor's workspace as the engine takes it: every folder on disk, and editors that differ from the disk.
 //
-// In: folders and documents as plain values. Out: the protocol's Workspace, or why nothing can be asked. Knows no editor.
+// In: folders and documents as plain values. Out: the protocol's Workspace with what to say of it, or why nothing can be asked. Knows no editor.
 
-import { isAbsolute, relative } from "node:path";
+import { basename, isAbsolute, relative } from "node:path";
 import type { UnsavedFile, Workspace, WorkspaceFolder } from "../../engine/protocol.ts";
 import type { FolderSettings } from "../settings/settings.ts";
 
@@ -33,7 +33,7 @@ export interface EditorDocument {
   text(): string;
 }
 
-/** Larger editors are left to the disk: the engine takes no such file. */
+/** Characters. The engine takes no longer file. */
 const longestUnsaved = 1_000_000;
 
 /** Folders on disk, by names of their own: the engine begins paths with them where there are several. */
@@ -52,26 +52,26 @@ export function hindranceOf(folders: readonly { scheme: string }[]): string | un
   return undefined;
 }
 
-/** Folders that are left out because they are not on disk, in a sentence; undefined: none. */
-export function leftOutFolders(folders: readonly EditorFolder[]): string | undefined {
-  const virtual = folders.filter(({ scheme }) => scheme !== "file").map(({ name }) => name);
-  return virtual.length === 0 ? undefined : `Left out, since they are not on disk: ${virtual.join(", ")}.`;
-}
-
-export function unsavedFiles(folders: readonly WorkspaceFolder[], documents: readonly EditorDocument[]): UnsavedFile[] {
-  return documents
-    .filter(({ scheme, path, dirty }) => dirty && scheme === "file" && folders.some(({ root }) => within(root, path)))
-    .map((document) => ({ path: document.path, text: document.text() }))
-    .filter(({ text }) => text.length <= longestUnsaved);
-}
-
+/** The workspace, and what has to be said of what is not in it. */
 export function toWorkspace(
   folders: readonly EditorFolder[],
   documents: readonly EditorDocument[],
   trusted: boolean,
-): Workspace {
+): { workspace: Workspace; notices: string[] } {
   const onDisk = foldersOnDisk(folders);
-  return { folders: onDisk, include: [], exclude: [], trusted, unsaved: unsavedFiles(onDisk, documents) };
+  const edited = documents
+    .filter(({ scheme, path, dirty }) => dirty && scheme === "file" && onDisk.some(({ root }) => within(root, path)))
+    .map((document): UnsavedFile => ({ path: document.path, text: document.text() }));
+  const unsaved = edited.filter(({ text }) => text.length <= longestUnsaved);
+  const virtual = folders.filter(({ scheme }) => scheme !== "file").map(({ name }) => name);
+  const long = edited.filter((file) => !unsaved.includes(file)).map(({ path }) => basename(path));
+  const notices = [
+    ...(virtual.length === 0 ? [] : [`Left out, since they are not on disk: ${virtual.join(", ")}.`]),
+    ...(long.length === 0
+      ? []
+      : [`Read as on disk, since the editor's text is over a million characters: ${long.join(", ")}.`]),
+  ];
+  return { workspace: { folders: onDisk, include: [], exclude: [], trusted, unsaved }, notices };
 }
 
 function within(root: string, path: string): boolean {

@@ -3,13 +3,7 @@
 import assert from "node:assert/strict";
 import { prefixes } from "../../../engine/collect/shown-path.ts";
 import { folderSettings } from "../../../extension/settings/settings.ts";
-import {
-  type EditorFolder,
-  hindranceOf,
-  leftOutFolders,
-  toWorkspace,
-  uniqueNames,
-} from "../../../extension/workspace/folders.ts";
+import { type EditorFolder, hindranceOf, toWorkspace, uniqueNames } from "../../../extension/workspace/folders.ts";
 
 const disk = (name: string, path: string): EditorFolder => ({ name, scheme: "file", path });
 const virtual: EditorFolder = { name: "remote", scheme: "vscode-vfs", path: "/remote" };
@@ -19,7 +13,7 @@ describe("the workspace for the engine", () => {
   it("has every folder on disk, by names that differ, and its patterns", () => {
     const { refused: _, ...settings } = folderSettings((name) => (name === "context.include" ? ["src/**"] : undefined));
     const first = { ...disk("app", "/a/app"), settings };
-    const { folders, trusted } = toWorkspace([first, virtual, disk("app", "/b/app")], [], false);
+    const { folders, trusted } = toWorkspace([first, virtual, disk("app", "/b/app")], [], false).workspace;
     assert.deepEqual(folders, [
       { name: "app", root: "/a/app", ...settings },
       { name: "app-2", root: "/b/app" },
@@ -45,9 +39,9 @@ describe("the workspace for the engine", () => {
       open("/a/app/out.log", "output", true, "output"),
       open("/a/app/huge.ts", "x".repeat(1_000_001)),
     ];
-    assert.deepEqual(toWorkspace([disk("app", "/a/app")], documents, true).unsaved, [
-      { path: "/a/app/x.ts", text: "new x" },
-    ]);
+    const { workspace, notices } = toWorkspace([disk("app", "/a/app")], documents, true);
+    assert.deepEqual(workspace.unsaved, [{ path: "/a/app/x.ts", text: "new x" }]);
+    assert.deepEqual(notices, ["Read as on disk, since the editor's text is over a million characters: huge.ts."]);
   });
 
   it("cannot be asked about without a folder on disk, and says what to do", () => {
@@ -57,7 +51,8 @@ describe("the workspace for the engine", () => {
   });
 
   it("names the folders that are left out", () => {
-    assert.equal(leftOutFolders([disk("app", "/a")]), undefined);
-    assert.match(leftOutFolders([virtual, disk("app", "/a")]) ?? "", /not on disk: remote\./);
+    assert.deepEqual(toWorkspace([disk("app", "/a")], [], true).notices, []);
+    const [sentence = ""] = toWorkspace([virtual, disk("app", "/a")], [], true).notices;
+    assert.match(sentence, /not on disk: remote\./);
   });
 });

@@ -1,7 +1,7 @@
 // tests.mjs — sets up, runs every test and every check, and closes with one line of counts.
 //
 //   --models        the tests with the 491 MB model instead (test/models)
-//   --e2e           the tests in a real editor instead (test/e2e)
+//   --e2e           only the tests in a real editor (test/e2e), which are part of all
 //   --totals FILE   the counts as JSON to FILE instead of the closing line (.ci/run adds two runs up)
 // A check that fails counts as a failure; the exit status is 0 only when nothing failed and something ran.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -74,20 +74,25 @@ async function modelTests() {
   return { fetch, mocha: await runMocha(files) };
 }
 
+const editorFiles = () => testFiles().filter((path) => path.startsWith("test/e2e/"));
+
 /** The tests in a real editor: minutes, and a browser. */
 async function editorTests() {
   const fetch = await fetchModel(smallModel);
   await prepareEndToEnd();
-  return { fetch, mocha: await runMocha(testFiles().filter((path) => path.startsWith("test/e2e/"))) };
+  return { fetch, editor: await runMocha(editorFiles()) };
 }
 
 async function allTests() {
   const fetch = await fetchModel(smallModel);
+  // First: the panel's own tests need the browser, too.
+  await prepareEndToEnd();
   const apart = ["test/models/", "test/e2e/"];
   const mocha = await runMocha(testFiles().filter((path) => !apart.some((folder) => path.startsWith(folder))));
   const ctest = await runNativeTests(await checkPrerequisites());
   const failed = await runChecks({ skipTested: true });
-  return { fetch, mocha, ctest, check: { ...none, failed: failed.length } };
+  const editor = await runMocha(editorFiles());
+  return { fetch, mocha, ctest, check: { ...none, failed: failed.length }, editor };
 }
 
 export async function main(args) {

@@ -1,13 +1,13 @@
 // A question from the palette to a cited answer in the panel, in a real editor with the packaged extension and a real model.
 
 import assert from "node:assert/strict";
-import { answerTime, textOf } from "./panel.ts";
+import { answerTime, testTime, textOf } from "./panel.ts";
 import { cliProgress } from "./repositories.ts";
 import { onStage } from "./stage.ts";
 import { until } from "./until.ts";
 
 describe("asking in the editor", function () {
-  this.timeout(answerTime + 60_000);
+  this.timeout(testTime);
   const stage = onStage({ workspace: cliProgress });
 
   it("goes from the palette through the question box to a streamed answer, and shows progress before it", async () => {
@@ -24,6 +24,8 @@ describe("asking in the editor", function () {
     const whole = await panel.answer();
     assert.ok(whole.length > early.length, "the answer grew while it was shown");
     assert.match(whole, /formatTime/);
+    assert.ok((await panel.citations.count()) > 0, "it cites");
+    assert.ok((await panel.lastTurn.locator("quire-markdown .md-citation").count()) > 0, "its text has the markers");
     await stage().picture("3-answered");
   });
 
@@ -82,19 +84,26 @@ describe("asking in the editor", function () {
     const panel = await stage().panel();
     await until("the new thread", async () => (await panel.turns.count()) === 1);
     await panel.ended();
-    await workbench.runByKeys("Quire: Focus on Ask View");
-    const focused = panel.frame.locator("button.place:focus", { hasText: /:\d+$/ });
-    await until("a citation that has the focus", async () => {
-      if ((await focused.count()) > 0) return true;
-      await workbench.page.keyboard.press("Shift+Tab");
-      return false;
-    });
+    await panel.focusByKeys(workbench);
+    const focused = panel.frame.locator("li.citation button.place:focus", { hasText: /:\d+$/ });
+    await panel.tabTo(workbench, focused, "Shift+Tab");
     const [, file = "", line = ""] = /([^/]+):(\d+)$/.exec(await textOf(focused)) ?? [];
     await workbench.page.keyboard.press("Enter");
     await until("the cited line", async () => {
       const at = await workbench.place();
       return at.file === file && at.line === Number(line);
     });
+
+    // Back to the panel: a follow-up, and its stop.
+    await panel.focusByKeys(workbench);
+    await panel.tabTo(workbench, panel.frame.locator("textarea:focus"), "Tab");
+    await workbench.page.keyboard.type("How does each file of this project work, in detail?");
+    await workbench.page.keyboard.press("Enter");
+    await panel.stopButton.waitFor();
+    assert.equal(await panel.turns.count(), 2);
+    await workbench.page.keyboard.press("Escape");
+    await panel.ended();
+    assert.match(await textOf(panel.lastTurn), /Stopped\./);
   });
 
   it("shows the thread again after the window was loaded again, and as a tab of the editor", async () => {

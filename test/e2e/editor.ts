@@ -113,6 +113,11 @@ export class Editor {
     write("Machine", true);
   }
 
+  /** The settings file of the machine as it is now. */
+  machineSettings(): string {
+    return readFileSync(path.join(this.folder, "data", "Machine", "settings.json"), "utf8");
+  }
+
   /** Address that opens a folder, or a .code-workspace file. */
   address(target: string): string {
     const kind = target.endsWith(".code-workspace") ? "workspace" : "folder";

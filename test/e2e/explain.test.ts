@@ -1,20 +1,36 @@
 // Explaining a selection inline: a comment thread below it that streams, takes follow-ups and moves to the panel.
 
 import assert from "node:assert/strict";
-import { answerTime, textOf } from "./panel.ts";
+import { answerTime, testTime, textOf } from "./panel.ts";
 import { cliProgress } from "./repositories.ts";
 import { onStage } from "./stage.ts";
 import { until } from "./until.ts";
 
 describe("explaining a selection", function () {
-  this.timeout(answerTime + 60_000);
+  this.timeout(testTime);
   const stage = onStage({ workspace: cliProgress });
 
-  it("opens a thread under the selection, shows progress, and streams the explanation", async () => {
+  it("is offered by the context menu and by the light bulb", async () => {
+    const { workbench } = stage();
+    const { page } = workbench;
+    await workbench.openFile("lib/format-time.js", 3);
+    await workbench.selectLines(8);
+    await page.keyboard.press("Shift+F10");
+    await page.locator(".context-view .action-label", { hasText: "Explain Selection" }).waitFor();
+    await page.keyboard.press("Escape");
+    // Actions of the language come with it, once its server has started.
+    await page.keyboard.press("Control+Period");
+    await page.locator(".action-widget .monaco-list-row", { hasText: "Explain with Quire" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator(".action-widget").waitFor({ state: "hidden" });
+  });
+
+  it("opens a thread under the selection by keys, shows progress, and streams the explanation", async () => {
     const { workbench } = stage();
     await workbench.openFile("lib/format-time.js", 3);
     await workbench.selectLines(8);
-    await workbench.run("Quire: Explain Selection");
+    await workbench.page.keyboard.press("Control+K");
+    await workbench.page.keyboard.press("Shift+Q");
     const { thread, comments } = inline();
     await thread.waitFor();
     await until("progress", async () => /Reading|Starting|Opening|Planning|Looking/i.test(await textOf(thread)));

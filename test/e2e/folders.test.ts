@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { answerTime, textOf } from "./panel.ts";
+import { testTime, textOf } from "./panel.ts";
 import { cliProgress, commanderParts } from "./repositories.ts";
 import { onStage } from "./stage.ts";
 import { until } from "./until.ts";
 
 describe("a workspace of two folders", function () {
-  this.timeout(answerTime + 60_000);
+  this.timeout(testTime);
   const stage = onStage({
     workspace: (folder) => {
       const folders = [cliProgress(folder), commanderParts(folder)].map((root) => ({ path: root }));
@@ -41,7 +41,7 @@ describe("a workspace of two folders", function () {
 });
 
 describe("a workspace that is not trusted", function () {
-  this.timeout(answerTime + 60_000);
+  this.timeout(testTime);
   let marker = "";
   const stage = onStage({
     workspace: (folder) => {

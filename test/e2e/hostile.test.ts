@@ -7,12 +7,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { codeServer } from "../../scripts/code-server.mjs";
 import { type PrivateNetwork, privateNetwork } from "./network.ts";
-import { answerTime, textOf } from "./panel.ts";
+import { testTime, textOf } from "./panel.ts";
 import { hostile } from "./repositories.ts";
 import { onStage } from "./stage.ts";
 
 describe("a hostile repository, and no network", function () {
-  this.timeout(answerTime + 60_000);
+  this.timeout(testTime);
   const folder = mkdtempSync(path.join(tmpdir(), "quire-e2e-net-"));
   const calls = path.join(folder, "calls.txt");
   const made = privateNetwork(codeServer().node, calls);

@@ -1,11 +1,22 @@
 // panel.ts — Quire's panel as a user meets it: turns, citations, the meter, the question box. Selectors of the panel's DOM are
 // here alone.
 
+import assert from "node:assert/strict";
 import type { Frame, Locator } from "playwright-core";
 import { until } from "./until.ts";
+import type { Workbench } from "./workbench.ts";
+
+/** In the page: what has the focus, and which of its kind. */
+const place = `(() => {
+  const { activeElement } = document;
+  const at = [...document.querySelectorAll("*")].indexOf(activeElement);
+  return document.hasFocus() ? activeElement.localName + "." + activeElement.className + " " + at : "elsewhere";
+})()`;
 
 /** Long enough for a small model on two busy cores to read and to answer. */
-export const answerTime = 120_000;
+export const answerTime = 240_000;
+/** Of a test with several questions; what works takes a tenth of it. */
+export const testTime = 3 * answerTime;
 
 export class Panel {
   readonly frame: Frame;
@@ -36,6 +47,29 @@ export class Panel {
 
   get citations(): Locator {
     return this.lastTurn.locator("li.citation");
+  }
+
+  /** Comes into the panel from wherever the focus is, by the palette and keys alone. */
+  async focusByKeys(workbench: Workbench): Promise<void> {
+    const isHere = (): Promise<boolean> => this.frame.evaluate("document.hasFocus()");
+    await until("the focus in the panel", async () => {
+      await workbench.runByKeys("Quire: Focus on Ask View");
+      return until("the focus", isHere, 5_000).catch(() => false);
+    });
+    // Nothing of it had the focus before: then the question box takes it.
+    await this.frame.locator(":focus").waitFor();
+  }
+
+  /** Presses Tab or Shift+Tab until this has the focus; never outside of the panel, where it would change a file. */
+  async tabTo(workbench: Workbench, focused: Locator, key: "Tab" | "Shift+Tab"): Promise<void> {
+    const order: string[] = [];
+    while ((await focused.count()) === 0) {
+      assert.ok(await this.frame.evaluate("document.hasFocus()"), `${key} left the panel after ${order.join(", ")}`);
+      const before: string = await this.frame.evaluate(place);
+      order.push(before);
+      await workbench.page.keyboard.press(key);
+      await until("the next stop", async () => (await this.frame.evaluate(place)) !== before);
+    }
   }
 
   async ask(question: string): Promise<void> {

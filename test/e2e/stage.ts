@@ -11,6 +11,7 @@ import { launch, Record } from "./browser.ts";
 import { Editor, type EditorOptions } from "./editor.ts";
 import { type Needs, needed } from "./needs.ts";
 import { Panel } from "./panel.ts";
+import { patience } from "./until.ts";
 import { Workbench } from "./workbench.ts";
 
 export const screens = process.env.QUIRE_SCREENS ?? path.join(tmpdir(), "quire-e2e");
@@ -49,6 +50,7 @@ export class Stage {
     await this.editor.start();
     this.#browser = await launch(executable());
     const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 } });
+    context.setDefaultTimeout(patience);
     this.#record = new Record(context);
     this.#workbench = new Workbench(await context.newPage());
     await this.#workbench.open(this.editor.address(this.workspace));
@@ -93,7 +95,7 @@ export class Stage {
 export function onStage(options: StageOptions): () => Stage {
   let stage: Stage | undefined;
   before("the editor starts", async function () {
-    this.timeout(90_000);
+    this.timeout(3 * patience);
     const needs = needed(this);
     stage = new Stage(needs, options);
     const { editor } = stage;
@@ -108,7 +110,7 @@ export function onStage(options: StageOptions): () => Stage {
     if (this.currentTest?.state === "failed") await stage?.evidence(this.currentTest.fullTitle());
   });
   after("the editor stops", async function () {
-    this.timeout(30_000);
+    this.timeout(patience);
     await stage?.tearDown();
   });
   return () => {

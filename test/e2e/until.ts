@@ -2,11 +2,14 @@
 
 const every = 50;
 
+/** Long enough for anything but an answer on two cores that others use as well; what works takes a second. */
+export const patience = 90_000;
+
 /** The first value of `look` that is neither undefined nor false; what it threw last is in the error when the time is up. */
 export async function until<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
-  milliseconds = 30_000,
+  milliseconds = patience,
 ): Promise<T> {
   const end = performance.now() + milliseconds;
   let last = "";

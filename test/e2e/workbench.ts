@@ -5,6 +5,9 @@
 import type { Frame, Locator, Page } from "playwright-core";
 import { until } from "./until.ts";
 
+/** What is tried again when it does not come at once. */
+const aWhile = 5_000;
+
 /** Where a webview's own document lies. */
 const webviewDocument = /\/webview\/browser\/pre\/fake\.html/;
 
@@ -17,47 +20,39 @@ export class Workbench {
 
   async open(address: string): Promise<void> {
     await this.page.goto(address, { waitUntil: "domcontentloaded" });
-    await this.page.locator(".monaco-workbench .part.statusbar").waitFor({ timeout: 60_000 });
-    await this.statusItem(/Quire/).waitFor({ timeout: 60_000 });
+    await this.page.locator(".monaco-workbench .part.statusbar").waitFor();
+    await this.statusItem(/Quire/).waitFor();
   }
 
   /** Runs a command from the palette by its title. The list is a snapshot: it is opened again until the command is in it. */
   async run(title: string): Promise<void> {
     const { page } = this;
     const input = this.quickInput;
-    await until(
-      `the command ${title}`,
-      async () => {
-        if (await input.isVisible()) await page.keyboard.press("Escape");
-        await page.keyboard.press("F1");
-        await input.waitFor({ state: "visible", timeout: 3_000 });
-        await input.fill(`>${title}`);
-        const row = this.quickWidget.locator(".monaco-list-row", { hasText: title }).first();
-        await row.waitFor({ timeout: 3_000 });
-        await row.click();
-        return true;
-      },
-      45_000,
-    );
+    await until(`the command ${title}`, async () => {
+      if (await input.isVisible()) await page.keyboard.press("Escape");
+      await page.keyboard.press("F1");
+      await input.waitFor({ state: "visible", timeout: aWhile });
+      await input.fill(`>${title}`);
+      const row = this.quickWidget.locator(".monaco-list-row", { hasText: title }).first();
+      await row.waitFor({ timeout: aWhile });
+      await row.click({ timeout: aWhile });
+      return true;
+    });
   }
 
   /** The same by keys alone. */
   async runByKeys(title: string): Promise<void> {
     const { page } = this;
     const focused = this.quickWidget.locator(".monaco-list-row.focused", { hasText: title });
-    await until(
-      `the command ${title} by keys`,
-      async () => {
-        if (await this.quickInput.isVisible()) await page.keyboard.press("Escape");
-        await page.keyboard.press("F1");
-        await this.quickInput.waitFor({ state: "visible", timeout: 3_000 });
-        await page.keyboard.type(title);
-        await focused.waitFor({ timeout: 3_000 });
-        await page.keyboard.press("Enter");
-        return true;
-      },
-      45_000,
-    );
+    await until(`the command ${title} by keys`, async () => {
+      if (await this.quickInput.isVisible()) await page.keyboard.press("Escape");
+      await page.keyboard.press("F1");
+      await this.quickInput.waitFor({ state: "visible", timeout: aWhile });
+      await page.keyboard.type(title);
+      await focused.waitFor({ timeout: aWhile });
+      await page.keyboard.press("Enter");
+      return true;
+    });
   }
 
   get quickWidget(): Locator {
@@ -119,20 +114,31 @@ export class Workbench {
     );
   }
 
+  /** Changes a setting on the settings page, of the machine that the extension runs on, and closes the page when it is kept. */
+  async setOnSettingsPage(name: string, value: string, isKept: () => boolean): Promise<void> {
+    const { page } = this;
+    await this.run("Quire: Open Settings");
+    const settings = page.locator(".settings-editor");
+    await settings.locator(".settings-tabs-widget .action-label", { hasText: "Remote" }).click();
+    await settings.locator(`.setting-item-contents[data-key="${name}"] input`).fill(value);
+    await until(`${value} as ${name}`, isKept);
+    await until("the end of the settings page", async () => {
+      if ((await settings.count()) === 0) return true;
+      await page.keyboard.press("Escape");
+      return false;
+    });
+  }
+
   get notifications(): Locator {
     return this.page.locator(".notification-list-item");
   }
 
   /** The document of the webview that holds the selector. */
-  webview(selector: string, milliseconds = 45_000): Promise<Frame> {
-    return until(
-      `a webview with ${selector}`,
-      async () => {
-        for (const frame of this.page.frames())
-          if (webviewDocument.test(frame.url()) && (await frame.locator(selector).count()) > 0) return frame;
-        return undefined;
-      },
-      milliseconds,
-    );
+  webview(selector: string): Promise<Frame> {
+    return until(`a webview with ${selector}`, async () => {
+      for (const frame of this.page.frames())
+        if (webviewDocument.test(frame.url()) && (await frame.locator(selector).count()) > 0) return frame;
+      return undefined;
+    });
   }
 }

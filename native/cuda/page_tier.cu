@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kFetchBlocks = 128;
-constexpr int64_t kSpareFrames = 4 * kThreads;  // besides what a step may choose: the hand always finds one
+constexpr int64_t kSpareFrames = kThreads;  // besides what a step may choose: the hand looks at so many at once
 
 struct Fetch {
   int32_t slot, frame;

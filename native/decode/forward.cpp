@@ -119,9 +119,10 @@ void Forward::run(Memory& memory, const std::vector<int32_t>& tokens, const Chun
     float* k = q + g.q_columns();
     float* v = k + g.kv_columns();
     const auto bias = [](const std::vector<float>& values) { return values.empty() ? nullptr : values.data(); };
-    ops_.matmul({&layer.q, &quant, normed, bias(layer.q_bias), false, q, qkv_stride, count}, run);
-    ops_.matmul({&layer.k, &quant, normed, bias(layer.k_bias), false, k, qkv_stride, count}, run);
-    ops_.matmul({&layer.v, &quant, normed, bias(layer.v_bias), false, v, qkv_stride, count}, run);
+    const MatmulArgs qkv[] = {{&layer.q, &quant, normed, bias(layer.q_bias), false, q, qkv_stride, count},
+                              {&layer.k, &quant, normed, bias(layer.k_bias), false, k, qkv_stride, count},
+                              {&layer.v, &quant, normed, bias(layer.v_bias), false, v, qkv_stride, count}};
+    ops_.matmul_several(qkv, 3, run);
     throw_if_cancelled(cancel);
 
     // RoPE + append + summary
@@ -154,8 +155,9 @@ void Forward::run(Memory& memory, const std::vector<int32_t>& tokens, const Chun
     ops_.norm({x, layer.mlp_norm.data(), g.norm_epsilon, rest, g.embedding, normed, &hidden}, run);
     float* const gate = gate_up_.data();
     float* const up = gate + g.feed_forward;
-    ops_.matmul({&layer.gate, &hidden, normed, nullptr, false, gate, 2 * g.feed_forward, rest}, run);
-    ops_.matmul({&layer.up, &hidden, normed, nullptr, false, up, 2 * g.feed_forward, rest}, run);
+    const MatmulArgs gate_up[] = {{&layer.gate, &hidden, normed, nullptr, false, gate, 2 * g.feed_forward, rest},
+                                  {&layer.up, &hidden, normed, nullptr, false, up, 2 * g.feed_forward, rest}};
+    ops_.matmul_several(gate_up, 2, run);
     throw_if_cancelled(cancel);
     QuantRows activated = quant_rows(0, rest, g.feed_forward);
     float* const activated_floats = wants_float(layer.down) ? mlp_.data() : nullptr;

@@ -20,9 +20,10 @@ namespace quire {
 constexpr int kPageTokens = 16;    // P: also one AVX-512 register of floats
 constexpr int kKeyBlockPages = 4;  // attend goes through a list in blocks of 4 pages, counted from its beginning
 constexpr int kQueryPages = 4;     // sparse reading: pages of one document whose tokens select together
-constexpr int kSplitPages = 64;    // decode attention is split into parts of 64 pages of the list, merged in order
+constexpr int kSplitPages = 16;    // decode attention is split into parts of 16 pages of the list, merged in order
 constexpr int kSummaryGroup = 16;  // summaries of 16 neighbouring page slots are interleaved, a register again
 constexpr int kQuantBlock = 32;    // activations have one scale per 32 values
+constexpr int kMostMatmuls = 4;
 
 // What every op gets: where to run and when to stop early. An op that was cancelled leaves its output undefined.
 struct Run {
@@ -235,6 +236,8 @@ struct Ops {
   void (*norm)(const NormArgs&, const Run&) = nullptr;
   void (*quantize)(const QuantizeArgs&, const Run&) = nullptr;
   void (*matmul)(const MatmulArgs&, const Run&) = nullptr;
+  // At most kMostMatmuls calls of matmul as one; none reads what another writes.
+  void (*matmul_several)(const MatmulArgs*, int64_t count, const Run&) = nullptr;
   void (*rope)(const RopeArgs&, const Run&) = nullptr;
   void (*append)(const AppendArgs&, const Run&) = nullptr;
   void (*summarize)(const SummarizeArgs&, const Run&) = nullptr;

@@ -16,7 +16,7 @@
 namespace quire {
 
 // Raised by hand whenever the same tokens get other bits than before: kernels, layout, RoPE, summaries.
-constexpr uint32_t kEngineAbi = 1;
+constexpr uint32_t kEngineAbi = 2;
 
 using SegmentName = std::array<uint8_t, 32>;
 // 64 hex digits. Throws "bad-option".

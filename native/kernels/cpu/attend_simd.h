@@ -5,8 +5,8 @@
 //   l = l · kept + Σ p       by lane
 //   o = o · kept + Σ p_j·V_j lanes are channels, j in order
 //
-// After each part of 64 pages the row's (m, l, o) is merged into its total by the same rule, also when not `split`, so a row
-// has the same bits in prefill and decode. What it costs is hidden: a merge per 1024 keys.
+// After each part of kSplitPages the row's (m, l, o) is merged into its total by the same rule, also when not `split`, so a row
+// has the same bits in prefill and decode. What it costs is hidden: a merge per 256 keys.
 // A task is a tile of rows of a group. With many rows it turns each key block into floats once (L1, or L2 where D > 64) and
 // goes over it in register tiles of up to 6 rows; with few (decode) it reads the halves directly. Whatever the tile, each row's
 // sums are in the same order; rows of a register tile that see different keys are done one by one.

@@ -16,9 +16,9 @@ namespace quire {
 namespace {
 
 constexpr Ops kPlain = {
-    "plain",       plain::embed,  plain::norm,           plain::quantize,     plain::matmul,
-    plain::rope,   plain::append, plain::summarize,      plain::page_queries, plain::score,
-    plain::select, plain::attend, plain::attend_several, plain::swiglu,
+    "plain",       plain::embed,          plain::norm,      plain::quantize,     plain::matmul, plain::matmul_several,
+    plain::rope,   plain::append,         plain::summarize, plain::page_queries, plain::score,  plain::select,
+    plain::attend, plain::attend_several, plain::swiglu,
 };
 
 #if defined(QUIRE_X86)
@@ -29,6 +29,7 @@ constexpr Ops kAvx2 = [] {
   ops.norm = avx2::norm;
   ops.quantize = avx2::quantize;
   ops.matmul = avx2::matmul;
+  ops.matmul_several = avx2::matmul_several;
   ops.score = avx2::score;
   ops.attend = avx2::attend;
   ops.attend_several = avx2::attend_several;
@@ -42,6 +43,7 @@ constexpr Ops kAvx512 = [] {
   ops.norm = avx512::norm;
   ops.quantize = avx512::quantize;
   ops.matmul = avx512::matmul;
+  ops.matmul_several = avx512::matmul_several;
   ops.rope = avx512::rope;
   ops.append = avx512::append;
   ops.summarize = avx512::summarize;

@@ -230,6 +230,10 @@ const TileKernels& kernels_for(TensorType type) {
 
 }  // namespace
 
-void matmul(const MatmulArgs& args, const Run& run) { run_tiles(args, run, kernels_for(args.weight->type)); }
+void matmul(const MatmulArgs& args, const Run& run) { run_tiles(&args, 1, run, kernels_for); }
+
+void matmul_several(const MatmulArgs* calls, int64_t count, const Run& run) {
+  run_tiles(calls, count, run, kernels_for);
+}
 
 }  // namespace quire::avx512

@@ -41,7 +41,8 @@ struct TileKernels {
   TileKernel kernel[kMaxTileTokens + 1] = {};
 };
 
-// The matmul op on these kernels. Throws "out-of-memory" when there is no room for the panels (1.5 · T · K bytes).
-void run_tiles(const MatmulArgs& args, const Run& run, const TileKernels& kernels);
+// The op matmul_several on these kernels: the tasks of all calls in one loop, so that threads wait for each other once. Throws
+// "out-of-memory" when there is no room for the panels (1.5 · T · K bytes), which stay with the calling thread.
+void run_tiles(const MatmulArgs* calls, int64_t count, const Run& run, const TileKernels& (*kernels_for)(TensorType));
 
 }  // namespace quire

@@ -14,6 +14,7 @@ void embed(const EmbedArgs& args, const Run& run);
 void norm(const NormArgs& args, const Run& run);
 void quantize(const QuantizeArgs& args, const Run& run);
 void matmul(const MatmulArgs& args, const Run& run);
+void matmul_several(const MatmulArgs* calls, int64_t count, const Run& run);
 void rope(const RopeArgs& args, const Run& run);
 void append(const AppendArgs& args, const Run& run);
 void summarize(const SummarizeArgs& args, const Run& run);
@@ -29,6 +30,7 @@ namespace avx2 {
 void norm(const NormArgs& args, const Run& run);
 void quantize(const QuantizeArgs& args, const Run& run);
 void matmul(const MatmulArgs& args, const Run& run);
+void matmul_several(const MatmulArgs* calls, int64_t count, const Run& run);
 void score(const ScoreArgs& args, const Run& run);
 void attend(const AttendArgs& args, const Run& run);
 void attend_several(const AttendArgs* calls, int64_t count, const Run& run);
@@ -39,6 +41,7 @@ namespace avx512 {
 void norm(const NormArgs& args, const Run& run);
 void quantize(const QuantizeArgs& args, const Run& run);
 void matmul(const MatmulArgs& args, const Run& run);
+void matmul_several(const MatmulArgs* calls, int64_t count, const Run& run);
 void rope(const RopeArgs& args, const Run& run);
 void append(const AppendArgs& args, const Run& run);
 void summarize(const SummarizeArgs& args, const Run& run);

@@ -72,4 +72,8 @@ void matmul(const MatmulArgs& args, const Run& run) {
       run.cancel);
 }
 
+void matmul_several(const MatmulArgs* calls, int64_t count, const Run& run) {
+  for (int64_t i = 0; i < count; ++i) matmul(calls[i], run);
+}
+
 }  // namespace quire::plain

@@ -215,6 +215,37 @@ TEST(Matmul, HasTheSameBitsWhenPanelsAndRowsAreCutIntoBands) {
   }
 }
 
+TEST(Matmul, SeveralAtOnceHaveTheBitsOfEachAlone) {
+  constexpr int64_t kColumns = 512;
+  const TensorType types[] = {TensorType::kQ6_K, TensorType::kF16, TensorType::kQ5_0, TensorType::kQ4_K};
+  const int64_t rows[] = {600, 17, 16, 40};
+  ThreadPool pool(3);
+  for (const Ops* ops : available_cpu_ops())
+    for (const int64_t tokens : {1, 12, 100}) {
+      Activations x(tokens, kColumns, false, 21);
+      QuantRows quant = x.rows(0, tokens);
+      const std::vector<float> bias(600, 0.5f);
+      std::vector<PackedMatrix> weights;
+      std::vector<std::vector<float>> alone, together;
+      std::vector<MatmulArgs> calls;
+      for (int i = 0; i < 4; ++i) {
+        const SourceMatrix source = reference::make_matrix(types[i], rows[i], kColumns, Fill::kRandom, 22);
+        weights.push_back(pack_matrix(types[i], source.data(), rows[i], kColumns, "w", pool));
+        alone.emplace_back(static_cast<size_t>(tokens * rows[i]), 1.0f);
+        together.push_back(alone.back());
+      }
+      for (size_t i = 0; i < 4; ++i) {
+        MatmulArgs args{&weights[i], &quant,          x.floats.data(), i == 0 ? bias.data() : nullptr,
+                        i == 1,      alone[i].data(), rows[i],         tokens};
+        ops->matmul(args, {&pool, nullptr});
+        args.out = together[i].data();
+        calls.push_back(args);
+      }
+      ops->matmul_several(calls.data(), kMostMatmuls, {&pool, nullptr});
+      EXPECT_EQ(together, alone) << ops->name << ", " << tokens << " tokens";
+    }
+}
+
 TEST(Matmul, SkipsItsWorkWhenCancelled) {
   ThreadPool pool(2);
   const std::atomic<bool> cancel{true};

@@ -6,11 +6,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import {
   CancellationTokenSource,
-  ConnectionError,
   createMessageConnection,
   type MessageConnection,
   NotificationType,
   RequestType,
+  ResponseError,
   StreamMessageReader,
   StreamMessageWriter,
 } from "vscode-jsonrpc/node";
@@ -138,11 +138,10 @@ export class Connection {
       });
       return await Promise.race([reply, end]);
     } catch (error) {
-      // Between the end of its output and its own end, a process takes no request.
-      if (error instanceof ConnectionError) {
-        throw new EngineFailure("engine-ended", await this.ended, "Ask again; the engine starts anew.");
-      }
-      throw toEngineFailure(error);
+      if (error instanceof ResponseError || error instanceof EngineFailure) throw toEngineFailure(error);
+      // Nothing that the engine said: it cannot be written to (EPIPE), since it is at its end, or is of no use any more.
+      this.kill();
+      throw new EngineFailure("engine-ended", await this.ended, "Ask again; the engine starts anew.");
     } finally {
       signal?.removeEventListener("abort", cancel);
       source.dispose();

@@ -67,7 +67,7 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
     get memory() {
       return supervisor.memory;
     },
-    onDidChangeState: (listener) => supervisor.onDidChangeState(listener),
+    onDidChange: (listener) => supervisor.onDidChange(listener),
     ask: async (question, events, signal) => {
       const { settings, workspace, notices } = now();
       for (const sentence of notices) events.notice(sentence);

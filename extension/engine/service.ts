@@ -28,7 +28,8 @@ export interface EngineService extends Disposable {
   readonly state: EngineState;
   /** What the engine holds in memory or is about to read; undefined: nothing was planned since it began. */
   readonly memory: EngineMemory | undefined;
-  onDidChangeState(listener: () => void): Disposable;
+  /** Of state or memory. */
+  onDidChange(listener: () => void): Disposable;
   ask(question: Question, events: AskEvents, signal: AbortSignal): Promise<AskResult>;
   /** What would be read with the settings as they are. */
   map(signal: AbortSignal): Promise<EditorPlan>;

@@ -18,7 +18,9 @@ import type { Log } from "../services.ts";
 import type { AskEvents } from "../talk/conversation.ts";
 import { Connection, type EngineProgram } from "./connection.ts";
 import { EngineFailure, stopped, toEngineFailure } from "./engine-failure.ts";
+import { fetchingState, stateOf } from "./engine-state.ts";
 import type { Disposable, EngineMemory } from "./service.ts";
+import { stoppable } from "./stoppable.ts";
 
 export interface SupervisorDeps {
   /** Asked at each start: settings may have changed. */
@@ -74,7 +76,7 @@ export class Supervisor implements Disposable {
     return this.#connection?.pid;
   }
 
-  onDidChangeState(listener: () => void): Disposable {
+  onDidChange(listener: () => void): Disposable {
     this.#listeners.add(listener);
     return { dispose: () => void this.#listeners.delete(listener) };
   }
@@ -86,6 +88,7 @@ export class Supervisor implements Disposable {
       const result = await this.request<AskResult>(methods.ask, params, signal);
       this.#crashes = 0;
       if (this.#memory !== undefined) this.#memory = { ...this.#memory, heldTokens: result.meter.memoryTokens };
+      this.#tell();
       return result;
     } finally {
       this.#asks.delete(params.id);
@@ -103,7 +106,7 @@ export class Supervisor implements Disposable {
     try {
       const connection = await stoppable(this.#connect(), signal);
       const reply = connection.request<Result>(method, params, signal).catch((error: unknown) => {
-        this.#look(connection, error);
+        this.#endAfterFault(connection, error);
         throw error;
       });
       return await stoppable(reply, signal, this.#deps.patience ?? usualPatience, () => {
@@ -202,8 +205,8 @@ export class Supervisor implements Disposable {
     connection.kill();
   }
 
-  /** A device that failed takes nothing more from its process: that is a crash, though the process still speaks. */
-  #look(connection: Connection, error: unknown): void {
+  /** A GPU that failed takes nothing more from its process: that is a crash, though the process still speaks. */
+  #endAfterFault(connection: Connection, error: unknown): void {
     const { code, message } = toEngineFailure(error);
     if (code !== "device-fault") return;
     this.#ended(connection, message);
@@ -242,7 +245,7 @@ export class Supervisor implements Disposable {
   #fetching(event: FetchEvent): void {
     for (const listener of this.#fetches) listener(event);
     const { name, bytesDone, bytesTotal, bytesPerSecond, secondsLeft } = event;
-    this.#setState({ state: "fetching", percent: percentOf(bytesDone, bytesTotal) });
+    this.#setState(fetchingState(event));
     for (const events of this.#asks.values()) {
       events.progress({
         stage: "fetching",
@@ -258,44 +261,10 @@ export class Supervisor implements Disposable {
   #setState(state: EngineState): void {
     if (JSON.stringify(state) === JSON.stringify(this.#state)) return;
     this.#state = state;
+    this.#tell();
+  }
+
+  #tell(): void {
     for (const listener of this.#listeners) listener();
   }
-}
-
-function stateOf(event: StageEvent): EngineState {
-  switch (event.stage) {
-    case "reading":
-      return { state: "reading", percent: percentOf(event.done, event.total) };
-    case "looking up":
-    case "reading question":
-    case "answering":
-      return { state: "answering" };
-    default:
-      return { state: "preparing" };
-  }
-}
-
-const percentOf = (done: number, total: number): number => (total === 0 ? 100 : Math.floor((100 * done) / total));
-
-/** `work`, or "cancelled" some time after an abort (at once by default), with `late` called where it was not heeded till then. */
-function stoppable<Result>(
-  work: Promise<Result>,
-  signal: AbortSignal,
-  patience = 0,
-  late = (): void => {},
-): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout | undefined;
-    const aborted = (): void => {
-      timer = setTimeout(() => {
-        late();
-        reject(stopped());
-      }, patience);
-    };
-    signal.addEventListener("abort", aborted, { once: true });
-    work.then(resolve, reject).finally(() => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", aborted);
-    });
-  });
 }

@@ -21,7 +21,12 @@ export function planSentence({ documents, leftOut, usedTokens, budgetReason, mem
  * @param notices what has to be said about settings and folders
  */
 export function planPage(plan: MapResult, notices: readonly string[]): string {
-  const lines = ["# What Quire would read", "", planSentence(plan), ...notices.flatMap((notice) => ["", openly(notice)])];
+  const lines = [
+    "# What Quire would read",
+    "",
+    planSentence(plan),
+    ...notices.flatMap((notice) => ["", openly(notice)]),
+  ];
   for (const { title, files, paths } of groupDocuments(plan.documents)) {
     const rows = paths.map(({ path, tokens }) => `${numberText(tokens).padStart(9)}  ${openly(path)}`);
     lines.push("", `## ${counted(files, "file")} ${title}`, "", ...rows);

@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import type { EngineService } from "../engine/service.ts";
 import { memoryLines, statusWords } from "./status-words.ts";
 
-type Followed = Pick<EngineService, "state" | "memory" | "onDidChangeState">;
+type Followed = Pick<EngineService, "state" | "memory" | "onDidChange">;
 
 export class StatusItem {
   readonly #item = vscode.window.createStatusBarItem("quire.status", vscode.StatusBarAlignment.Right, 90);
@@ -18,7 +18,7 @@ export class StatusItem {
 
   /** Shows the engine's state from now on. */
   follow(engine: Followed): void {
-    this.#listening = engine.onDidChangeState(() => this.#show(engine));
+    this.#listening = engine.onDidChange(() => this.#show(engine));
     this.#show(engine);
   }
 

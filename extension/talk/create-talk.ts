@@ -98,7 +98,7 @@ export function createTalk(context: vscode.ExtensionContext, services: Services)
   const explain = new Explain({ talk, canAsk, showPanel: () => views.reveal(false) });
   const held = vscode.Disposable.from(
     explain,
-    engine.onDidChangeState(stateChanged),
+    engine.onDidChange(stateChanged),
     services.onDidChangeHindrance(stateChanged),
     { dispose: () => opened?.dispose() },
     views,

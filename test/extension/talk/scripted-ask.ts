@@ -50,6 +50,7 @@ export function result(question: string, answer: string, changes: Partial<AskRes
       promptTokens: 140,
       reusedTokens: 100,
       prefilledTokens: 40,
+      patchedTokens: 0,
       prefillSeconds: 0.5,
       decodedTokens: 12,
       decodeTokensPerSecond: 30,

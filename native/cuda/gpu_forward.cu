@@ -46,6 +46,22 @@ __global__ void noise_kernel(__half* p, int64_t count, uint32_t seed) {
   }
 }
 
+void check_reading(const Selection& reading) {
+  check_selection(reading);
+  if (reading.observe || reading.vote == Vote::kPerHead)
+    throw Error("bad-option", "reading sparsely needs one list for each KV head, and does not observe", "reading");
+}
+
+// Of the tokens [first, first + most), as many as end with a query block; a block is never longer than the least chunk.
+int64_t whole_blocks(const ChunkPlan& plan, int64_t first, int64_t most) {
+  int64_t tokens = 0;
+  for (const QueryBlock& block : plan.blocks) {
+    const int64_t end = block.first_token + block.tokens - first;
+    if (end > 0 && end <= most) tokens = end;
+  }
+  return tokens;
+}
+
 }  // namespace
 
 std::shared_ptr<GpuModel> upload_model(const ModelWeights& weights) {
@@ -75,8 +91,17 @@ struct GpuForward::Impl {
   void reserve_chunk(int64_t tokens);
   void upload_list();
   void chunk(const std::vector<int32_t>& tokens, const ChunkPlan& plan, int64_t first, int64_t count,
-             const std::atomic<bool>& cancel, float* logits);
-  void layers_of_chunk(int64_t tokens, const std::atomic<bool>& cancel);
+             const Selection* selection, const std::atomic<bool>& cancel, float* logits);
+  // How a chunk is read sparsely: its blocks that choose, and the runs of other tokens before, between and after them.
+  struct Reading {
+    const Selection* selection = nullptr;  // null: densely
+    std::vector<ReadingBlock> blocks;
+    std::vector<std::pair<int64_t, int64_t>> dense;  // first token, tokens
+    int64_t touched = 0;                             // pages, in `touched` with their counts
+  };
+  Reading plan_reading(const Selection& selection, const ChunkPlan& plan, int64_t first, int64_t count);
+  void attend_chunk(const DeviceKv& near, int64_t layer, int64_t tokens, const Reading& reading);
+  void layers_of_chunk(int64_t tokens, const Reading& reading, const std::atomic<bool>& cancel);
   void project(const float* hidden);
   void keep_last();
   void place_pages(int64_t slots, int64_t device_bytes);
@@ -121,6 +146,8 @@ struct GpuForward::Impl {
   DeviceBuffer<__half> chunk_in, chunk_attended, chunk_activated;
   DeviceBuffer<int32_t> chunk_tokens, chunk_positions, chunk_slots, chunk_places, touched;
   DeviceBuffer<Visible> chunk_visible;
+  DeviceBuffer<ReadingBlock> chunk_blocks;
+  DeviceBuffer<uint8_t> reading_space;
 };
 
 GpuForward::Impl::Impl(std::shared_ptr<GpuModel> of, Memory& books, const RopeScaling& scaling, int64_t device_bytes)
@@ -238,7 +265,7 @@ void GpuForward::Impl::upload_list() {
 }
 
 void GpuForward::Impl::chunk(const std::vector<int32_t>& tokens, const ChunkPlan& plan, int64_t first, int64_t count,
-                             const std::atomic<bool>& cancel, float* out) {
+                             const Selection* selection, const std::atomic<bool>& cancel, float* out) {
   const Geometry& g = geometry();
   std::vector<int32_t> positions(plan.positions.begin() + first, plan.positions.begin() + first + count);
   copy_in(chunk_tokens.get(), tokens.data() + first, count, stream);
@@ -251,7 +278,8 @@ void GpuForward::Impl::chunk(const std::vector<int32_t>& tokens, const ChunkPlan
     const PageList listed = memory.list();
     tier->begin_chunk(*std::max_element(listed.slot, listed.slot + listed.pages) + 1, stream);
   }
-  layers_of_chunk(count, cancel);
+  const Reading reading = selection != nullptr ? plan_reading(*selection, plan, first, count) : Reading{};
+  layers_of_chunk(count, reading, cancel);
   if (out != nullptr) {
     DeviceBuffer<float> chunk_logits(count * g.vocabulary, "logits");
     norm_chunk(chunk_x.get(), model->final_norm, g.norm_epsilon, count, static_cast<int32_t>(g.embedding),
@@ -270,7 +298,97 @@ void GpuForward::Impl::chunk(const std::vector<int32_t>& tokens, const ChunkPlan
   check(cudaStreamSynchronize(stream), "prefill");
 }
 
-void GpuForward::Impl::layers_of_chunk(int64_t tokens, const std::atomic<bool>& cancel) {
+// Tokens [first, first + count) of a call that begin and end with query blocks: which of them choose (as in Forward::attend).
+GpuForward::Impl::Reading GpuForward::Impl::plan_reading(const Selection& selection, const ChunkPlan& plan,
+                                                         int64_t first, int64_t count) {
+  const Geometry& g = geometry();
+  Reading reading;
+  reading.selection = &selection;
+  const PageList list = memory.list();
+  int64_t dense_from = 0, most_pages = 0, first_page = list.pages, end_page = 0;
+  for (const QueryBlock& block : plan.blocks) {
+    const int64_t begin = block.first_token - first;
+    if (begin < 0 || begin >= count) continue;
+    first_page = std::min(first_page, block.first_page);
+    end_page = std::max(end_page, block.first_page + (block.tokens + kPageTokens - 1) / kPageTokens);
+    if (selection.page_budget <= 0 || block.first_page == 0) continue;
+    if (!selection.force && block.first_page <= selection.page_budget / kPageTokens) continue;
+    if (begin > dense_from) reading.dense.emplace_back(dense_from, begin - dense_from);
+    dense_from = begin + block.tokens;
+    reading.blocks.push_back(
+        {static_cast<int32_t>(begin), static_cast<int32_t>(block.tokens), static_cast<int32_t>(block.first_page), 0});
+    most_pages = std::max(most_pages, block.first_page);
+  }
+  if (dense_from < count) reading.dense.emplace_back(dense_from, count - dense_from);
+  // Blocks choose among the pages of blocks before them in this chunk too: those need their summaries in every layer.
+  reading.touched = end_page - first_page;
+  copy_in(touched.get(), list.slot + first_page, reading.touched, stream);
+  copy_in(touched.get() + reading.touched, list.count + first_page, reading.touched, stream);
+  if (!reading.blocks.empty()) {
+    const auto blocks = static_cast<int64_t>(reading.blocks.size());
+    chunk_blocks.grow(blocks);
+    copy_in(chunk_blocks.get(), reading.blocks.data(), blocks, stream);
+    ReadingAttention sizes;
+    sizes.heads = static_cast<int32_t>(g.heads);
+    sizes.kv = kv(0);
+    sizes.selection.budget_pages = static_cast<int32_t>(
+        std::max(selection.page_budget / kPageTokens, selection.sink_pages + selection.recent_pages));
+    sizes.most_pages = most_pages;
+    sizes.block_count = static_cast<int32_t>(blocks);
+    reading_space.grow(reading_workspace(sizes), "workspace");
+  }
+  check(cudaStreamSynchronize(stream), "reading");  // what was copied lies on this function's stack
+  return reading;
+}
+
+void GpuForward::Impl::attend_chunk(const DeviceKv& near, int64_t layer, int64_t tokens, const Reading& reading) {
+  const Geometry& g = geometry();
+  PrefillAttention dense;
+  dense.q = chunk_qkv.get();
+  dense.stride = qkv_columns();
+  dense.out_half = chunk_attended.get();  // an average of values, which are f16
+  dense.tokens = tokens;
+  dense.heads = static_cast<int32_t>(g.heads);
+  dense.scale = scale();
+  dense.kv = near;
+  dense.list = list();
+  dense.visible = chunk_visible.get();
+  if (reading.selection == nullptr || reading.blocks.empty() || layer < reading.selection->dense_layers)
+    return prefill_attention(dense, stream);
+  for (const auto& [first, count] : reading.dense) {
+    PrefillAttention part = dense;
+    part.q += first * dense.stride;
+    part.out_half += first * g.q_columns();
+    part.visible += first;
+    part.tokens = count;
+    prefill_attention(part, stream);
+  }
+  const Selection& selection = *reading.selection;
+  ReadingAttention sparse;
+  sparse.selection.summary = memory.summary();
+  sparse.selection.spread_factor = selection.spread_factor;
+  sparse.selection.vote = selection.vote;
+  sparse.selection.sink_pages = static_cast<int32_t>(selection.sink_pages);
+  sparse.selection.recent_pages = static_cast<int32_t>(selection.recent_pages);
+  sparse.selection.budget_pages = static_cast<int32_t>(
+      std::max(selection.page_budget / kPageTokens, selection.sink_pages + selection.recent_pages));
+  sparse.q = dense.q;
+  sparse.stride = dense.stride;
+  sparse.out_half = dense.out_half;
+  sparse.heads = dense.heads;
+  sparse.scale = dense.scale;
+  sparse.kv = near;
+  sparse.list = dense.list;
+  sparse.visible = dense.visible;
+  sparse.blocks = chunk_blocks.get();
+  sparse.block_count = static_cast<int32_t>(reading.blocks.size());
+  for (const ReadingBlock& block : reading.blocks)
+    sparse.most_pages = std::max<int64_t>(sparse.most_pages, block.first_page);
+  sparse.workspace = reading_space.get();
+  reading_attention(sparse, stream);
+}
+
+void GpuForward::Impl::layers_of_chunk(int64_t tokens, const Reading& reading, const std::atomic<bool>& cancel) {
   const Geometry& g = geometry();
   const auto e = static_cast<int32_t>(g.embedding);
   const auto f = static_cast<int32_t>(g.feed_forward);
@@ -294,17 +412,9 @@ void GpuForward::Impl::layers_of_chunk(int64_t tokens, const std::atomic<bool>& 
     const DeviceKv near = tier ? tier->staged(l, kv(l), stream) : kv(l);
     if (tier) append_chunk(k, v, stride, chunk_slots.get(), chunk_places.get(), tokens, near, stream);
 
-    PrefillAttention attention;
-    attention.q = q;
-    attention.stride = stride;
-    attention.out_half = chunk_attended.get();  // an average of values, which are f16
-    attention.tokens = tokens;
-    attention.heads = static_cast<int32_t>(g.heads);
-    attention.scale = scale();
-    attention.kv = near;
-    attention.list = list();
-    attention.visible = chunk_visible.get();
-    prefill_attention(attention, stream);
+    if (reading.selection != nullptr)
+      summarise(memory.summary(), touched.get(), touched.get() + reading.touched, reading.touched, near, stream);
+    attend_chunk(near, l, tokens, reading);
     if (tier) tier->staged_done(l, stream);
     gemm({layer.output, chunk_attended.get(), nullptr, nullptr, true, chunk_x.get(), g.embedding, tokens}, stream);
 
@@ -511,8 +621,8 @@ void GpuForward::summarize_page(int32_t slot, int32_t count) {
 
 void GpuForward::prefill(const std::vector<int32_t>& tokens, const std::vector<int32_t>& starts,
                          const std::atomic<bool>& cancel, std::vector<float>* logits, const Selection* reading) {
-  if (reading != nullptr) throw Error("bad-option", "the GPU reads a repository densely only", "reading");
   Impl& m = *impl_;
+  if (reading != nullptr) check_reading(*reading);
   const Geometry& g = m.geometry();
   for (const int32_t token : tokens)
     if (token < 0 || token >= g.vocabulary)
@@ -526,9 +636,13 @@ void GpuForward::prefill(const std::vector<int32_t>& tokens, const std::vector<i
     m.reserve_chunk(std::min(most, count));
     m.upload_list();
     if (logits != nullptr) logits->resize(static_cast<size_t>(count * g.vocabulary));
-    for (int64_t first = 0; first < count; first += most) {
-      const int64_t here = std::min(most, count - first);
-      m.chunk(tokens, plan, first, here, cancel, logits == nullptr ? nullptr : logits->data() + first * g.vocabulary);
+    if (reading != nullptr && plan.begins_inside_block)
+      throw Error("bad-option", "a chunk that is read sparsely must begin where a query block does", "reading");
+    for (int64_t first = 0, here = 0; first < count; first += here) {
+      here = std::min(most, count - first);
+      if (reading != nullptr && first + here < count) here = whole_blocks(plan, first, here);
+      m.chunk(tokens, plan, first, here, reading, cancel,
+              logits == nullptr ? nullptr : logits->data() + first * g.vocabulary);
     }
     const auto n = static_cast<int64_t>(plan.touched_slots.size());
     m.touched.grow(2 * n);

@@ -37,7 +37,6 @@ class GpuForward : public Decoder {
   ~GpuForward() override;
 
   // As Forward::prefill: after a throw ("cancelled", "memory-full") the memory is as before.
-  // Sparse reading is the CPU's alone so far: "bad-option".
   void prefill(const std::vector<int32_t>& tokens, const std::vector<int32_t>& starts, const std::atomic<bool>& cancel,
                std::vector<float>* logits, const Selection* reading = nullptr) override;
   // As quire::generate. Selection::observe and force are the CPU's alone: "bad-option".

@@ -50,6 +50,7 @@ const ratios: Record<string, Bar> = {
 export function barOf(row: Record<string, unknown>): Bar {
   if (row.what === "attention") return attention[`${row.heads}/${row.kvHeads} ${row.context}`] ?? {};
   if (row.what === "prefill" && row.context === 0) return { must: 0.5, goal: 1 };
-  if (row.what === "prefill" && row.context === 131072) return { must: 1.2, goal: 2 };
+  if (row.what === "prefill" && row.context === 131072 && row.attention === "sparse") return { must: 1.2, goal: 2 };
+  if (row.what === "prefill") return {};
   return ratios[`${row.shape} ${row.what} ${row.context}`] ?? {};
 }

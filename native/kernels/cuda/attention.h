@@ -37,6 +37,15 @@ struct PageSelection {
   int32_t recent_pages = 4;
 };
 
+// Neighbouring tokens of a chunk that is read sparsely: those of up to kQueryPages pages of one document. They choose together
+// from the list's pages [0, first_page), and see their own.
+struct alignas(16) ReadingBlock {
+  int32_t first_token, tokens;  // of the chunk
+  int32_t first_page, unused;   // in the list
+};
+constexpr int32_t kReadingChunk = 1024;  // pages of which sparse reading makes one partial maximum and sum
+constexpr int32_t kMostRows = kQueryPages * kMaxGroup;  // rows that vote in one list
+
 // A chosen page: where it stands in the list, and what attend needs of it.
 struct alignas(16) ChosenPage {
   int32_t index, slot, count, unused;
@@ -65,6 +74,8 @@ struct SelectPages {
   int32_t head_size = 0;
   DeviceList list;
   const StepState* state = nullptr;
+  const ReadingBlock* blocks = nullptr;  // instead of state: list l is one of block l / lists_of_block (sparse reading)
+  int32_t lists_of_block = 1;
   int64_t max_pages = 0;  // n ≤ max_pages; chooses how many blocks share a list
   const float* scores = nullptr;
   int64_t stride = 0;
@@ -75,7 +86,7 @@ struct SelectPages {
   int32_t* chosen_count = nullptr;  // [lists]: min(n, budget_pages)
   int64_t* counters = nullptr;      // or null: [0] += n, per list
 };
-void select_pages(const SelectPages& args, cudaStream_t stream);
+void select_pages(const SelectPages& args, cudaStream_t stream);  // a list's pages: state's, or those before its block
 
 // attend.cu. Over `chosen` where it is not null, else over the whole list (one list, shared).
 struct AttendPages {
@@ -151,7 +162,34 @@ struct PrefillAttention {
   DeviceKv kv;
   DeviceList list;
   const Visible* visible = nullptr;  // [T] on the device
+  // Or the tokens of sparse reading's blocks (then `tokens` is not read): over their chosen pages, [blocks, G, budget_pages].
+  const ReadingBlock* blocks = nullptr;
+  int32_t block_count = 0;
+  const ChosenPage* chosen = nullptr;
+  const int32_t* chosen_count = nullptr;
+  int32_t budget_pages = 0;
 };
 void prefill_attention(const PrefillAttention& args, cudaStream_t stream);
+
+// reading.cu: the tokens of query blocks that choose from the pages before them. kSoftmax or kMax.
+constexpr int32_t kReadingBatch = 64;  // blocks that are scored at once: the workspace holds their scores
+struct ReadingAttention {
+  PageSelection selection;  // budget_pages ≥ sink_pages + recent_pages
+  const float* q = nullptr;
+  int64_t stride = 0;
+  float* out = nullptr;        // [T, H, D] or null
+  __half* out_half = nullptr;  // [T, H, D] or null
+  int32_t heads = 0;
+  float scale = 0;
+  DeviceKv kv;
+  DeviceList list;
+  const Visible* visible = nullptr;      // [T]
+  const ReadingBlock* blocks = nullptr;  // on the device, each with first_page ≥ 1
+  int32_t block_count = 0;
+  int64_t most_pages = 0;  // of first_page
+  void* workspace = nullptr;
+};
+int64_t reading_workspace(const ReadingAttention& args);
+void reading_attention(const ReadingAttention& args, cudaStream_t stream);
 
 }  // namespace quire::cuda

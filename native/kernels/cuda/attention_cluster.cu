@@ -11,12 +11,13 @@
 // of 16, 8, 4, 2, 1 of which the device runs G at once. A block
 //   1 turns the group's queries; the one that will attend to the last page appends to it;
 //   2 scores its C-th of the pages, the first tiles on their way before q is there; tells all its maximum and sum;
-//   3 votes; the cluster adds up a histogram of votes (each block owns a share of the bins), finds the bin that holds the k-th
-//     largest key, passes the few keys in it around, and narrows the range where they are more than a few;
+//   3 votes; every block adds up the blocks' histograms of votes, finds the bin that holds the k-th largest key, and ranks the
+//     keys in it; where they are more than a few, that bin is cut into bins first;
 //   4 sends every page it has chosen to the block that will attend to it: the list is in order of the pages, divided evenly;
 //   5 attends to its entries; sends each 32 channels of its partial output to the block that adds those up and quantises them.
 // Reads n·G·4·D bytes of summaries and 64·D of each chosen page. n ≤ budget or budget 0: 1 and 5 over the whole list, with the
-// same division, so the bits are those of dense. Blocks write into others' memory and read their own: nobody waits to end.
+// same division, so the bits are those of dense. At last blocks only write into others' memory: nobody waits to end.
+// Each barrier costs about 0.3 µs, a read of another block's memory 0.15: what is exchanged is kept to hundreds of bytes.
 // Limits: compute capability 9.0 with clusters, Vote kSoftmax or kMax, budget and dense lists ≤ 128·C pages and 32 768·C pages
 // in all; cluster_blocks() says whether. Everything else takes attention_step.cu's three kernels.
 #include <cooperative_groups.h>
@@ -42,14 +43,14 @@ constexpr int kWarps = kMostWarps;
 constexpr int kThreads = kWarps * kWarp;
 constexpr int kMostBlocks = 16;
 constexpr int kFifoBytes =
-    kWarps * 24576;                // tiles of summaries, then what selecting needs, then pages, then what is merged
-constexpr int kBins = 1056;        // softmax votes up to 8 in steps of 2^20 float patterns; 2^10 for a maximum
-constexpr int kOwned = 8;          // neighbouring bins that one block adds up
-constexpr int kFew = 64;           // keys ranked by comparing all with all
+    kWarps * 24576;  // tiles of summaries, then what choosing needs, then pages, then what is merged
+constexpr int kBins = 256;
+constexpr int kCopies = 4;
+constexpr int kFew = 128;          // keys ranked by comparing all with all
 constexpr int kScores = 4096;      // that a block keeps in shared memory
 constexpr int kMostPages = 32768;  // of a block
 constexpr int kMostEntries = 128;  // of a block
-constexpr int kRows = 4;           // runs of kThreads pages that are sent at once
+constexpr int kMostChosen = kMostEntries * kMostBlocks;
 
 struct Args {
   AttentionStep step;
@@ -60,40 +61,51 @@ struct Args {
 // Lies over the tiles, once all blocks of the cluster have scored.
 struct Choice {
   float votes[kMostPages];
-  uint32_t histogram[kBins];
-  unsigned long long few[kMostBlocks][kFew];  // by every block
-  unsigned long long flat[kFew];
+  uint32_t histogram[kCopies][kBins + 4];  // lanes of a warp count apart: many votes fall into one bin
+  uint16_t bins[kBins];                    // the histogram as others read it
+  unsigned long long few[kFew];            // this block's keys in the bin
+  unsigned long long flat[kFew];           // all blocks'
+  uint8_t flat_rank[kFew];
+  unsigned long long candidate[kMostChosen + kFew];  // this block's keys in the bin or above it
+  int32_t slot[kMostChosen + kFew], count[kMostChosen + kFew];
 };
-static_assert(sizeof(Choice) <= kFifoBytes, "what selecting needs fits in the place of the tiles");
+static_assert(sizeof(Choice) <= kFifoBytes, "what choosing needs fits in the place of the tiles");
 
 template <int D>
 struct Merge {
-  float out[kWarps][kMaxGroup][D];
+  float4 out[kWarps][kMaxGroup][D / 4];
   float2 state[kWarps][kMaxGroup];
   float factor[kWarps][kMaxGroup];
+  // Where 4 channels of a head lie: two heads of the same lanes in different banks.
+  __device__ static int place(int head, int four) { return four ^ (head >> 2 & 1); }
 };
 
 template <int D>
 struct Shared {
-  float q[kMaxGroup][D];
+  float q[kMaxGroup][D + 4];               // after RoPE; rows of lanes that read at once begin in different banks
   float weight[kMostEntries * kMaxGroup];  // log2 of an entry's sum of exponentials, where masses are wanted
   ChosenPage entry[kMostEntries];
   union {
     float scores[kScores];
-    float parts[kScores];  // [blocks of 32 channels that this one adds up, C, 32]
+    float4 parts[kScores / 4];  // [32 channels that this block adds up, C, 32]
   };
-  uint32_t total[kBins];  // its own bins of the cluster's histogram
   float2 seen_of_warp[kWarps][kMaxGroup];
-  float2 seen[kMostBlocks][kMaxGroup];  // by every block: maximum and sum of the vote's softmax
+  float2 seen[kMostBlocks][kMaxGroup];  // by every block: maximum and sum of the vote's softmax, exponents of 2
   float2 part[kMostBlocks][kMaxGroup];  // by every block: maximum and sum of attention
-  float2 all[kMaxGroup];                // softmax of the vote, or of attention: maximum and 1 / sum
-  uint32_t above[kMostBlocks], few_count[kMostBlocks];
-  uint32_t above_here, few_here;
-  uint32_t warp_sum[kWarps], row_count[kRows * kWarps];
+  float2 all[kMaxGroup];                // attention: maximum and 1 / sum
+  float norm[kMaxGroup];                // of the vote: log2 of a head's sum
+  uint32_t above_here, few_here, candidates, flat_count;
+  uint32_t warp_sum[kWarps];
   uint32_t bin, over, inside, base;
   unsigned long long kth;
 };
 static_assert(kFifoBytes + sizeof(Shared<128>) <= 232448, "fits a multiprocessor of compute capability 9.0");
+
+// A range of keys that still holds the one looked for, and how it is cut into bins.
+struct Range {
+  unsigned long long low, width;
+  int shift;
+};
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
 
@@ -135,28 +147,39 @@ __device__ uint32_t block_exclusive(Shared<D>& s, const Place& at, uint32_t x) {
 // 1. The group's queries after RoPE; K and V of the token to its page, by the block whose entries end with that page.
 template <int D>
 __device__ void take_token(const AttentionStep& step, const StepState& state, Shared<D>& s, const Place& at) {
-  const auto turn = [&](const float* from, int i, int& first, int& second) {
-    first = step.halves ? i : 2 * i;
-    second = step.halves ? i + D / 2 : 2 * i + 1;
-    const float p = from[first], q = from[second];
-    return step.k != nullptr ? turned(p, q, step.cosine[i], step.sine[i]) : float2{p, q};
-  };
-  int first, second;
-  for (int x = at.thread; x < at.group * D / 2; x += kThreads) {
-    const int h = x / (D / 2);
-    const float2 pair = turn(step.q + (at.g * at.group + h) * D, x % (D / 2), first, second);
-    s.q[h][first] = pair.x;
-    s.q[h][second] = pair.y;
+  constexpr int kHalf = D / 2;
+  constexpr int kEach = (kMaxGroup * kHalf + kThreads - 1) / kThreads;
+  const bool turns = step.k != nullptr;
+  const auto pair_of = [&](int i) { return step.halves || !turns ? int2{i, i + kHalf} : int2{2 * i, 2 * i + 1}; };
+  const auto turn = [&](float2 raw, int i) { return turned(raw.x, raw.y, step.cosine[i], step.sine[i]); };
+  float2 raw[kEach];
+#pragma unroll
+  for (int j = 0; j < kEach; ++j) {
+    const int x = at.thread + j * kThreads;
+    const int2 pair = pair_of(x % kHalf);
+    const float* const from = step.q + (at.g * at.group + x / kHalf) * D;
+    raw[j] = x < at.group * kHalf ? float2{from[pair.x], from[pair.y]} : float2{0, 0};
   }
-  if (step.k != nullptr && at.rank == (at.entries - 1) / at.each && at.thread < D / 2) {
-    const float2 key = turn(step.k + at.g * D, at.thread, first, second);
+#pragma unroll
+  for (int j = 0; j < kEach; ++j) {
+    const int x = at.thread + j * kThreads;
+    const int2 pair = pair_of(x % kHalf);
+    if (x >= at.group * kHalf) continue;
+    const float2 out = turns ? turn(raw[j], x % kHalf) : raw[j];
+    s.q[x / kHalf][pair.x] = out.x;
+    s.q[x / kHalf][pair.y] = out.y;
+  }
+  if (turns && at.rank == (at.entries - 1) / at.each && at.thread < kHalf) {
+    const int2 pair = pair_of(at.thread);
+    const float* const k = step.k + at.g * D;
     const float* const v = step.v + at.g * D;
-    put_channel(step.kv, at.g, state.slot, state.place, first, key.x, v[first]);
-    put_channel(step.kv, at.g, state.slot, state.place, second, key.y, v[second]);
+    const float2 key = turn({k[pair.x], k[pair.y]}, at.thread);
+    put_channel(step.kv, at.g, state.slot, state.place, pair.x, key.x, v[pair.x]);
+    put_channel(step.kv, at.g, state.slot, state.place, pair.y, key.y, v[pair.y]);
     if (state.place + 1 ==
-        kPageTokens) {  // a channel's earlier keys are older than this kernel, its last one is this thread's
-      summarise_channel(step.kv, step.selection.summary, at.g, state.slot, kPageTokens, first);
-      summarise_channel(step.kv, step.selection.summary, at.g, state.slot, kPageTokens, second);
+        kPageTokens) {  // a channel's earlier keys are older than this kernel, the last is this thread's
+      summarise_channel(step.kv, step.selection.summary, at.g, state.slot, kPageTokens, pair.x);
+      summarise_channel(step.kv, step.selection.summary, at.g, state.slot, kPageTokens, pair.y);
     }
     __threadfence();
   }
@@ -171,6 +194,7 @@ struct Tiles {
   unsigned char* fifo;
   const __half* summaries;
   int32_t tile, end;
+  int32_t next_slot = 0;
 
   __device__ Tiles(const AttentionStep& step_, const Place& at_, unsigned char* shared)
       : step(step_), at(at_), fifo(shared + at_.warp * kStages * Tile<D>::kBytes) {
@@ -178,245 +202,277 @@ struct Tiles {
     tile = at.page_begin / kTilePages + at.warp;
     end = (at.page_end + kTilePages - 1) / kTilePages;
   }
-  __device__ void fetch(int ahead) const {  // the tile that comes `ahead` of this one
-    const int32_t wanted = tile + ahead * kWarps;
-    if (wanted < end) {
-      const int32_t slot = step.list.slot[min(wanted * kTilePages + at.lane % kTilePages, at.n - 1)];
+  __device__ int32_t slot_of(int32_t wanted) const {  // a lane's is that of row l mod 16
+    return wanted < end ? step.list.slot[min(wanted * kTilePages + at.lane % kTilePages, at.n - 1)] : 0;
+  }
+  __device__ void fetch(int32_t wanted, int32_t slot) const {
+    if (wanted < end)
       fetch_tile<D>(fifo + (wanted - at.page_begin / kTilePages) / kWarps % kStages * Tile<D>::kBytes, summaries, slot,
                     at.lane);
-    }
     close_copies();
   }
-  __device__ void begin() const {
+  __device__ void begin() {
+    int32_t slots[kStages];
 #pragma unroll
-    for (int ahead = 0; ahead < kStages - 1; ++ahead) fetch(ahead);
+    for (int ahead = 0; ahead < kStages; ++ahead) slots[ahead] = slot_of(tile + ahead * kWarps);
+#pragma unroll
+    for (int ahead = 0; ahead < kStages - 1; ++ahead) fetch(tile + ahead * kWarps, slots[ahead]);
+    next_slot = slots[kStages - 1];
+  }
+  // Once the current tile is there: the one after those on their way.
+  __device__ void go_on() {
+    const int32_t wanted = tile + (kStages - 1) * kWarps;
+    fetch(wanted, next_slot);
+    next_slot = slot_of(wanted + kWarps);
   }
 };
 
-// The scores of the block's pages: page i, head h at scores[h·stride + i − page_begin].
+__device__ inline float largest_of(float x, int lanes) {
+  for (int mask = 1; mask < lanes; mask *= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, mask));
+  return x;
+}
+__device__ inline float sum_of(float x, int lanes) {
+  for (int mask = 1; mask < lanes; mask *= 2) x += __shfl_xor_sync(~0u, x, mask);
+  return x;
+}
+
+// What scores are multiplied with before they vote: for a softmax, so that its powers are of 2.
+template <int D>
+__device__ float vote_scale(const AttentionStep& step) {
+  return step.selection.vote == Vote::kSoftmax ? rsqrtf(static_cast<float>(D)) * kLog2E : 1.0f;
+}
+
+// The scores of the block's pages: page i, head h at scores[h·stride + i − page_begin]; their maximum and sum to all blocks.
 template <int D>
 __device__ void score(const AttentionStep& step, Tiles<D>& tiles, Shared<D>& s, const Place& at, float* scores,
                       int64_t stride) {
   const int r = at.lane / 4;
   const int c = at.lane % 4;
-  const float scale = rsqrtf(static_cast<float>(D)) * kLog2E;
+  const float scale = vote_scale<D>(step);
   const Weights<D> weights = make_weights<D>(step.selection, s.q[r], r < at.group);
-  Vote2 seen[2];
+  float largest[2] = {minus_infinity(), minus_infinity()}, sum[2] = {0, 0};
   for (int stage = 0; tiles.tile < tiles.end; tiles.tile += kWarps) {
     wait_copies<Tiles<D>::kStages - 2>();
     __syncwarp();  // the tile is there for all lanes, and all are done with the one before it
-    tiles.fetch(Tiles<D>::kStages - 1);
+    tiles.go_on();
     float score[4];
     score_tile<D>(tiles.fifo + stage * Tile<D>::kBytes, weights, r, c, score);
+    const int32_t i = tiles.tile * kTilePages + r;
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const int32_t i = tiles.tile * kTilePages + r + (j >= 2 ? 8 : 0);
-      const int head = 2 * c + j % 2;
-      if (i < at.n && head < at.group) {
-        scores[head * stride + i - at.page_begin] = score[j];
-        if (i >= at.vote_begin && i < at.vote_end) seen[j % 2].add(score[j], scale);
+    for (int j = 0; j < 2; ++j) {
+      const int head = 2 * c + j;
+      const float first = number(score[j]) * scale, second = number(score[j + 2]) * scale;
+      if (head < at.group) {
+        if (i < at.page_end) scores[head * stride + i - at.page_begin] = first;
+        if (i + 8 < at.page_end) scores[head * stride + i + 8 - at.page_begin] = second;
       }
+      const float x = i >= at.vote_begin && i < at.vote_end ? first : minus_infinity();
+      const float y = i + 8 >= at.vote_begin && i + 8 < at.vote_end ? second : minus_infinity();
+      const float now = fmaxf(largest[j], fmaxf(x, y));
+      const float base = now == minus_infinity() ? 0.0f : now;
+      sum[j] = sum[j] * exp2_fast(largest[j] - base) + exp2_fast(x - base) + exp2_fast(y - base);
+      largest[j] = now;
     }
     if (++stage == Tiles<D>::kStages) stage = 0;
   }
   wait_copies<0>();
 #pragma unroll
   for (int j = 0; j < 2; ++j) {  // lanes with the same c share their heads
-    for (int step_ = 4; step_ < kWarp; step_ *= 2)
-      seen[j].add(Vote2(__shfl_xor_sync(~0u, seen[j].largest, step_), __shfl_xor_sync(~0u, seen[j].sum, step_)), scale);
-    if (r == 0) s.seen_of_warp[at.warp][2 * c + j] = {seen[j].largest, seen[j].sum};
+    const float all = largest_of_quad_rows(largest[j]);
+    const float total = sum_of_quad_rows(sum[j] * rescale(largest[j], all));
+    if (r == 0) s.seen_of_warp[at.warp][2 * c + j] = {all, total};
   }
   __syncthreads();
   if (at.warp < at.group) {  // a warp a head
-    Vote2 all;
-    if (at.lane < kWarps) {
-      const float2 x = s.seen_of_warp[at.lane][at.warp];
-      all = Vote2(x.x, x.y);
-    }
-    for (int step_ = 1; step_ < kWarps; step_ *= 2)
-      all.add(Vote2(__shfl_xor_sync(~0u, all.largest, step_), __shfl_xor_sync(~0u, all.sum, step_)), scale);
-    const float2 of_block = {__shfl_sync(~0u, all.largest, 0), __shfl_sync(~0u, all.sum, 0)};
-    if (at.lane < at.blocks) *of(&s.seen[at.rank][at.warp], at.lane) = of_block;
+    const float2 x = at.lane < kWarps ? s.seen_of_warp[at.lane][at.warp] : float2{minus_infinity(), 0};
+    const float all = __shfl_sync(~0u, largest_of(x.x, kWarps), 0);
+    const float total = __shfl_sync(~0u, sum_of(x.y * rescale(x.x, all), kWarps), 0);
+    if (at.lane < at.blocks) *of(&s.seen[at.rank][at.warp], at.lane) = {all, total};
   }
 }
 
-// The softmax's maximum and 1 / sum of each head, from all blocks.
+// The softmax's normaliser of each head, from all blocks.
 template <int D>
 __device__ void merge_seen(Shared<D>& s, const Place& at) {
-  const float scale = rsqrtf(static_cast<float>(D)) * kLog2E;
   if (at.warp < at.group) {
-    Vote2 all;
-    if (at.lane < at.blocks) all = Vote2(s.seen[at.lane][at.warp].x, s.seen[at.lane][at.warp].y);
-    for (int step = 1; step < kMostBlocks; step *= 2)
-      all.add(Vote2(__shfl_xor_sync(~0u, all.largest, step), __shfl_xor_sync(~0u, all.sum, step)), scale);
-    if (at.lane == 0) s.all[at.warp] = {all.largest, 1.0f / all.sum};
+    const float2 x = at.lane < at.blocks ? s.seen[at.lane][at.warp] : float2{minus_infinity(), 0};
+    const float all = largest_of(x.x, kMostBlocks);
+    const float total = sum_of(x.y * rescale(x.x, all), kMostBlocks);
+    if (at.lane == 0) s.norm[at.warp] = all + log2f(total);
   }
   __syncthreads();
+}
+
+// Votes of a softmax add up to the group's heads. So the k-th largest is at most heads/k, and where votes differ at all it is
+// above their mean, heads/n: the bins are cut out of what lies between (and a little around), all below in the lowest bin.
+// Other votes are cut by their highest bits.
+__device__ inline Range whole_range(bool softmax, int heads, int32_t n, uint32_t wanted) {
+  if (!softmax) return {0, 0, 32 + 24};
+  const uint32_t floor = order(0.5f * static_cast<float>(heads) / static_cast<float>(n));
+  const uint32_t ceiling = order(1.01f * static_cast<float>(heads) / static_cast<float>(wanted));
+  const uint32_t step = (ceiling - floor) / (kBins - 2) + 1;
+  return {static_cast<unsigned long long>(floor) << 32, 0, 32 + 32 - __clz(static_cast<int>(step - 1))};
+}
+// The bin of a key in the first range, which all keys are in.
+__device__ inline uint32_t first_bin(unsigned long long key, const Range& range) {
+  return key < range.low ? 0 : min(static_cast<uint32_t>((key - range.low) >> range.shift), kBins - 1u);
+}
+__device__ inline Range narrowed(const Range& range, uint32_t bin, bool first) {
+  if (first && bin == 0) return {0, range.low + (1ull << range.shift), 32 + 24};
+  const unsigned long long low = range.low + (static_cast<unsigned long long>(bin) << range.shift);
+  if (first && bin == kBins - 1) return {low, ~low, 32 + 24};
+  return {low, 1ull << range.shift, max(0, range.shift - 8)};
 }
 
 // The bin of the cluster's histogram with the `wanted`-th largest: s.bin, how many lie above it (s.over) and in it (s.inside).
 template <int D>
-__device__ void find_bin(Shared<D>& s, const Place& at, uint32_t wanted) {
-  constexpr int kEach = (kBins + kThreads - 1) / kThreads;
-  const int top = kBins - 1 - at.thread * kEach;  // thread 0 has the largest bins
-  uint32_t mine[kEach];
-  uint32_t sum = 0;
+__device__ void find_bin(Shared<D>& s, Choice& choice, const Place& at, uint32_t wanted) {
+  uint32_t high = 0, low = 0;  // of two bins, thread 0 having the largest
+  const int bin = kBins - 2 - 2 * at.thread;
+  if (bin >= 0) {
+    uint32_t both[kMostBlocks];
 #pragma unroll
-  for (int j = 0; j < kEach; ++j) mine[j] = top - j >= 0 ? *of(&s.total[top - j], (top - j) / kOwned % at.blocks) : 0;
+    for (int rank = 0; rank < kMostBlocks; ++rank)
+      both[rank] = rank < at.blocks ? *reinterpret_cast<const uint32_t*>(of(&choice.bins[bin], rank)) : 0;
 #pragma unroll
-  for (int j = 0; j < kEach; ++j) sum += mine[j];
-  uint32_t above = block_exclusive(s, at, sum);
-#pragma unroll
-  for (int j = 0; j < kEach; ++j) {
-    if (above < wanted && wanted <= above + mine[j]) {
-      s.bin = static_cast<uint32_t>(top - j);
-      s.over = above;
-      s.inside = mine[j];
+    for (int rank = 0; rank < kMostBlocks; ++rank) {
+      high += both[rank] >> 16;
+      low += both[rank] & 0xffffu;
     }
-    above += mine[j];
+  }
+  const uint32_t above = block_exclusive(s, at, high + low);
+  if (above < wanted && wanted <= above + high + low) {
+    const bool in_high = wanted <= above + high;
+    s.bin = static_cast<uint32_t>(in_high ? bin + 1 : bin);
+    s.over = in_high ? above : above + high;
+    s.inside = in_high ? high : low;
   }
   __syncthreads();
 }
 
-// 3. Leaves the votes, the wanted-th largest key of the cluster (s.kth), and the place of this block's first chosen page.
+// 3. Leaves in `choice` the block's keys that may be chosen (candidate, with slots and counts), the wanted-th largest key of the
+// cluster (s.kth), and the place of this block's first chosen page (s.base).
 template <int D>
 __device__ void choose(const AttentionStep& step, Shared<D>& s, Choice& choice, const Place& at, const float* scores,
                        int64_t stride, uint32_t wanted) {
   const bool softmax = step.selection.vote == Vote::kSoftmax;
-  const float scale = rsqrtf(static_cast<float>(D)) * kLog2E;
-  unsigned long long low = softmax ? 0x8000000000000000ull : 0;  // votes of a softmax are not negative
-  int shift = softmax ? 32 + 20 : 32 + 22;
-  unsigned long long width = 0;  // of the range above `low`; 0: all
-  for (int b = at.thread; b < kBins; b += kThreads) choice.histogram[b] = 0;
-  if (at.thread == 0) s.above_here = s.few_here = 0;
-  merge_seen(s, at);
+  Range range = whole_range(softmax, at.group, at.n, wanted);
+#pragma unroll
+  for (int copy = 0; copy < kCopies; ++copy) choice.histogram[copy][at.thread] = 0;
+  if (at.thread == 0) {
+    s.above_here = s.few_here = s.candidates = s.flat_count = 0;
+    s.base = static_cast<uint32_t>(step.selection.sink_pages);
+  }
+  if (softmax)
+    merge_seen(s, at);
+  else
+    __syncthreads();
   const auto each = [&](auto f) {
-#pragma unroll 2
+#pragma unroll 4
     for (int32_t i = at.vote_begin + at.thread; i < at.vote_end; i += kThreads)
       f(i, key_of(choice.votes[i - at.page_begin], i));
   };
 #pragma unroll 2
   for (int32_t i = at.vote_begin + at.thread; i < at.vote_end; i += kThreads) {
-    float x[kMaxGroup];
-#pragma unroll
-    for (int h = 0; h < kMaxGroup; ++h) x[h] = h < at.group ? scores[h * stride + i - at.page_begin] : 0.0f;
+    const float* const x = scores + i - at.page_begin;
     float vote = softmax ? 0.0f : minus_infinity();
 #pragma unroll
     for (int h = 0; h < kMaxGroup; ++h)
-      if (h < at.group)
-        vote = softmax ? vote + share(number(x[h]), s.all[h].x, scale) * s.all[h].y : fmaxf(vote, number(x[h]));
+      if (h < at.group) vote = softmax ? vote + exp2_fast(x[h * stride] - s.norm[h]) : fmaxf(vote, x[h * stride]);
+    vote = number(vote);
     choice.votes[i - at.page_begin] = vote;
-    atomicAdd(&choice.histogram[(key_of(vote, i) - low) >> shift], 1u);
+    atomicAdd(&choice.histogram[at.lane % kCopies][first_bin(key_of(vote, i), range)], 1u);
   }
-  __syncthreads();
-  while (true) {
-    for (int b = at.thread; b < kBins; b += kThreads) {
-      const uint32_t count = choice.histogram[b];
-      if (count > 0) atomicAdd(of(&s.total[b], b / kOwned % at.blocks), count);
-    }
-    sync_cluster();
-    find_bin(s, at, wanted);
-    wanted -= s.over;
-    low += static_cast<unsigned long long>(s.bin) << shift;
-    width = 1ull << shift;
-    if (s.inside <= kFew) break;
-    shift = max(0, shift - 10);
-    sync_cluster();  // all have read the totals
-    for (int b = at.thread; b < kBins; b += kThreads) s.total[b] = choice.histogram[b] = 0;
-    sync_cluster();
-    each([&](int32_t, unsigned long long key) {
-      if (key >= low && key - low < width) atomicAdd(&choice.histogram[(key - low) >> shift], 1u);
-    });
+  for (bool first = true;; first = false) {
     __syncthreads();
+    uint32_t sum = 0;
+#pragma unroll
+    for (int copy = 0; copy < kCopies; ++copy) sum += choice.histogram[copy][at.thread];
+    choice.bins[at.thread] = static_cast<uint16_t>(sum);
+    sync_cluster();
+    find_bin(s, choice, at, wanted);
+    wanted -= s.over;
+    range = narrowed(range, s.bin, first);
+    if (s.inside <= kFew) break;
+#pragma unroll
+    for (int copy = 0; copy < kCopies; ++copy) choice.histogram[copy][at.thread] = 0;
+    sync_cluster();  // all have read the bins
+    each([&](int32_t, unsigned long long key) {
+      if (key >= range.low && key - range.low < range.width)
+        atomicAdd(&choice.histogram[at.lane % kCopies][(key - range.low) >> range.shift], 1u);
+    });
   }
 
-  // The few that are left go to every block; so does how many lie above them.
+  // What lies above the bin is chosen; the few keys in it are seen by every block.
   uint32_t above = 0;
-  each([&](int32_t, unsigned long long key) {
-    if (key < low) return;
-    if (key - low >= width) {
+  each([&](int32_t i, unsigned long long key) {
+    if (key < range.low) return;
+    const uint32_t place = atomicAdd(&s.candidates, 1u);
+    choice.candidate[place] = key;
+    copy4(&choice.slot[place], step.list.slot + i);
+    copy4(&choice.count[place], step.list.count + i);
+    if (key - range.low < range.width)
+      choice.few[atomicAdd(&s.few_here, 1u)] = key;
+    else
       ++above;
-      return;
-    }
-    const uint32_t place = atomicAdd(&s.few_here, 1u);
-    for (int rank = 0; rank < at.blocks; ++rank) *of(&choice.few[at.rank][place], rank) = key;
   });
+  close_copies();
   above = __reduce_add_sync(~0u, above);
   if (at.lane == 0 && above > 0) atomicAdd(&s.above_here, above);
-  __syncthreads();
-  if (at.thread < at.blocks) {
-    *of(&s.above[at.rank], at.thread) = s.above_here;
-    *of(&s.few_count[at.rank], at.thread) = s.few_here;
-  }
   sync_cluster();
   {
     const int rank = at.thread / 16;
     if (rank < at.blocks) {
-      uint32_t before = 0;
-      for (int x = 0; x < rank; ++x) before += s.few_count[x];
-      for (uint32_t j = at.thread % 16; j < s.few_count[rank]; j += 16) choice.flat[before + j] = choice.few[rank][j];
+      const unsigned long long* const few = of(choice.few, rank);
+      unsigned long long key = few[at.thread % 16];  // on its way together with how many there are
+      const uint32_t count = *of(&s.few_here, rank);
+      const uint32_t taken = at.thread % 16 == 0 && rank < at.rank ? *of(&s.above_here, rank) : 0;
+      for (uint32_t j = at.thread % 16; j < count; j += 16) {
+        if (j >= 16) key = few[j];
+        const uint32_t place = atomicAdd(&s.flat_count, 1u);
+        choice.flat[place] = key;
+        choice.flat_rank[place] = static_cast<uint8_t>(rank);
+      }
+      if (taken > 0) atomicAdd(&s.base, taken);
     }
   }
+  wait_copies<0>();
   __syncthreads();
-  {
-    constexpr int kHelpers = kThreads / kFew;
-    const uint32_t count = s.inside;
-    const auto a = static_cast<uint32_t>(at.thread / kHelpers);
-    const unsigned long long key = a < count ? choice.flat[a] : 0;
+  const uint32_t count = s.flat_count;
+  const auto a = static_cast<uint32_t>(at.thread);
+  const unsigned long long key = a < count ? choice.flat[a] : 0;
+  if (a < count) {
     uint32_t larger = 0;
-    for (uint32_t b = at.thread % kHelpers; b < count; b += kHelpers) larger += choice.flat[b] > key ? 1 : 0;
-    for (int step_ = 1; step_ < kHelpers; step_ *= 2) larger += __shfl_xor_sync(~0u, larger, step_);
-    if (a < count && larger + 1 == wanted) s.kth = key;
+#pragma unroll 8
+    for (uint32_t b = 0; b < count; ++b) larger += choice.flat[b] > key ? 1 : 0;
+    if (larger + 1 == wanted) s.kth = key;
   }
   __syncthreads();
-  if (at.warp == 0) {
-    uint32_t takes = 0;
-    if (at.lane < at.rank) {
-      takes = s.above[at.lane];
-      for (uint32_t j = 0; j < s.few_count[at.lane]; ++j) takes += choice.few[at.lane][j] >= s.kth ? 1 : 0;
-    }
-    takes = __reduce_add_sync(~0u, takes);
-    if (at.lane == 0) s.base = static_cast<uint32_t>(step.selection.sink_pages) + takes;
+  if (at.thread < kFew) {
+    const uint32_t takes =
+        __popc(__ballot_sync(~0u, a < count && key >= s.kth && choice.flat_rank[min(a, kFew - 1u)] < at.rank));
+    if (at.lane == 0 && takes > 0) atomicAdd(&s.base, takes);
   }
   __syncthreads();
 }
 
 // 4. Sends the block's chosen pages, in order, to those who attend to them.
 template <int D>
-__device__ void send_chosen(const AttentionStep& step, Shared<D>& s, const Choice& choice, const Place& at) {
-  uint32_t base = s.base;
-#pragma unroll 1
-  for (int32_t first = at.vote_begin; first < at.vote_end; first += kRows * kThreads) {
-    uint32_t taken[kRows];
-#pragma unroll
-    for (int j = 0; j < kRows; ++j) {
-      const int32_t i = first + j * kThreads + at.thread;
-      taken[j] = __ballot_sync(
-          ~0u, i < at.vote_end && key_of(choice.votes[min(i, at.vote_end - 1) - at.page_begin], i) >= s.kth);
-      if (at.lane == 0) s.row_count[j * kWarps + at.warp] = static_cast<uint32_t>(__popc(taken[j]));
+__device__ void send_chosen(Shared<D>& s, const Choice& choice, const Place& at) {
+  const auto index_of = [](unsigned long long key) { return ~static_cast<uint32_t>(key); };
+  for (uint32_t x = at.thread; x < s.candidates; x += kThreads) {
+    const unsigned long long key = choice.candidate[x];
+    if (key < s.kth) continue;
+    int p = static_cast<int>(s.base);
+#pragma unroll 4
+    for (uint32_t y = 0; y < s.candidates; ++y) {
+      const unsigned long long other = choice.candidate[y];
+      p += other >= s.kth && index_of(other) < index_of(key) ? 1 : 0;
     }
-    __syncthreads();
-    if (at.warp == 0) {  // kRows · kWarps is 32
-      const uint32_t x = s.row_count[at.lane];
-      const uint32_t inclusive = warp_inclusive(x, at.lane);
-      s.row_count[at.lane] = inclusive - x;
-      if (at.lane == kWarp - 1) s.over = inclusive;
-    }
-    __syncthreads();
-#pragma unroll
-    for (int j = 0; j < kRows; ++j)
-      if ((taken[j] >> at.lane & 1) != 0) {
-        const uint32_t p =
-            base + s.row_count[j * kWarps + at.warp] + static_cast<uint32_t>(__popc(taken[j] & ((1u << at.lane) - 1)));
-        const int32_t i = first + j * kThreads + at.thread;
-        const int rank = static_cast<int>(p) / at.each;
-        *reinterpret_cast<int2*>(of(&s.entry[static_cast<int>(p) - rank * at.each], rank)) = {i, step.list.slot[i]};
-      }
-    base += s.over;
-    __syncthreads();
+    const int rank = p / at.each;
+    *of(&s.entry[p - rank * at.each], rank) = {static_cast<int32_t>(index_of(key)), choice.slot[x], choice.count[x], 0};
   }
 }
-static_assert(kRows * kWarps == kWarp, "one warp counts the rows");
 
 // 5. Attention over the block's entries; 32 channels at a time to who adds them up.
 template <int D, bool kMass>
@@ -430,7 +486,7 @@ __device__ void attend(const AttentionStep& step, Shared<D>& s, unsigned char* s
   int32_t slots = 0, counts = 0;
   if (at.warp + at.lane * kWarps < at.mine) {
     slots = s.entry[at.warp + at.lane * kWarps].slot;
-    counts = step.list.count[s.entry[at.warp + at.lane * kWarps].index];
+    counts = s.entry[at.warp + at.lane * kWarps].count;
   }
   const int32_t mine = max(0, (at.mine - at.warp + kWarps - 1) / kWarps);
   const auto fetch = [&](int32_t k) {
@@ -455,36 +511,41 @@ __device__ void attend(const AttentionStep& step, Shared<D>& s, unsigned char* s
   Merge<D>& merge = *reinterpret_cast<Merge<D>*>(shared);
 #pragma unroll
   for (int j = 0; j < 2; ++j) {
+    const int head = 2 * c + j;
     const float sum = sum_of_quad_rows(run.sum[j]);
-    if (r == 0) merge.state[at.warp][2 * c + j] = {run.largest[j], sum};
+    if (r == 0) merge.state[at.warp][head] = {run.largest[j], sum};
 #pragma unroll
     for (int w = 0; w < Page<D>::kChunks; ++w)
 #pragma unroll
-      for (int x = 0; x < 4; ++x)
-        *reinterpret_cast<float2*>(&merge.out[at.warp][2 * c + j][64 * w + 8 * r + 2 * x]) = {run.out[w][x][j],
-                                                                                              run.out[w][x][j + 2]};
+      for (int x = 0; x < 4; ++x) {
+        float4& four = merge.out[at.warp][head][Merge<D>::place(head, 16 * w + 2 * r + x / 2)];
+        *(reinterpret_cast<float2*>(&four) + x % 2) = {run.out[w][x][j], run.out[w][x][j + 2]};
+      }
   }
   __syncthreads();
   const int active = min(kWarps, at.mine);
-  if (at.thread < at.group) {
-    float largest = minus_infinity();
-    for (int w = 0; w < active; ++w) largest = fmaxf(largest, merge.state[w][at.thread].x);
-    float sum = 0;
-    for (int w = 0; w < active; ++w) {
-      const float factor = rescale(merge.state[w][at.thread].x, largest);
-      merge.factor[w][at.thread] = factor;
-      sum += merge.state[w][at.thread].y * factor;
-    }
-    for (int rank = 0; rank < at.blocks; ++rank) *of(&s.part[at.rank][at.thread], rank) = {largest, sum};
+  if (at.warp < at.group) {  // a warp a head
+    const float2 x = at.lane < active ? merge.state[at.lane][at.warp] : float2{minus_infinity(), 0};
+    const float all = __shfl_sync(~0u, largest_of(x.x, kWarps), 0);
+    const float factor = rescale(x.x, all);
+    const float total = __shfl_sync(~0u, sum_of(x.y * factor, kWarps), 0);
+    if (at.lane < kWarps) merge.factor[at.lane][at.warp] = factor;
+    if (at.lane < at.blocks) *of(&s.part[at.rank][at.warp], at.lane) = {all, total};
   }
   __syncthreads();
   if (at.mine > 0)
-    for (int x = at.thread; x < at.group * D; x += kThreads) {
-      const int h = x / D;
-      float sum = 0;
-      for (int w = 0; w < active; ++w) sum += merge.factor[w][h] * merge.out[w][h][x % D];
-      const int block = x / 32;
-      *of(&s.parts[(block / at.blocks * at.blocks + at.rank) * 32 + x % 32], block % at.blocks) = sum;
+    for (int x = at.thread; x < at.group * D / 4; x += kThreads) {
+      const int h = x / (D / 4);
+      float4 sum = {0, 0, 0, 0};
+#pragma unroll
+      for (int w = 0; w < kWarps; ++w)
+        if (w < active) {
+          const float factor = merge.factor[w][h];
+          const float4 out = merge.out[w][h][Merge<D>::place(h, x % (D / 4))];
+          sum = {sum.x + factor * out.x, sum.y + factor * out.y, sum.z + factor * out.z, sum.w + factor * out.w};
+        }
+      const int block = x / 8;  // of 32 channels
+      *of(&s.parts[(block / at.blocks * at.blocks + at.rank) * 8 + x % 8], block % at.blocks) = sum;
     }
 }
 
@@ -492,20 +553,17 @@ __device__ void attend(const AttentionStep& step, Shared<D>& s, unsigned char* s
 template <int D>
 __device__ void add_parts(const AttentionStep& step, const Shared<D>& s, const Place& at) {
   const int used = max(1, (at.entries + at.each - 1) / at.each);
+  const float* const parts = reinterpret_cast<const float*>(s.parts);
   for (int x = at.warp; x * at.blocks + at.rank < at.group * D / 32; x += kWarps) {
     const int block = x * at.blocks + at.rank;
-    const int h = block * 32 / D;
-    const float2 part = at.lane < used ? s.part[at.lane][h] : float2{minus_infinity(), 0};
-    float largest = part.x;
-    for (int mask = 8; mask > 0; mask /= 2) largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, mask));
-    largest = __shfl_sync(~0u, largest, 0);
-    const float factor = rescale(part.x, largest);
-    float total = part.y * factor;
-    for (int mask = 8; mask > 0; mask /= 2) total += __shfl_xor_sync(~0u, total, mask);
-    total = __shfl_sync(~0u, total, 0);
+    const float2 part = at.lane < used ? s.part[at.lane][block * 32 / D] : float2{minus_infinity(), 0};
+    const float all = __shfl_sync(~0u, largest_of(part.x, kMostBlocks), 0);
+    const float factor = rescale(part.x, all);
+    const float total = __shfl_sync(~0u, sum_of(part.y * factor, kMostBlocks), 0);
     float sum = 0;
-    for (int p = 0; p < used && at.entries > 0; ++p)
-      sum += __shfl_sync(~0u, factor, p) * s.parts[(x * at.blocks + p) * 32 + at.lane];
+#pragma unroll 8
+    for (int p = 0; p < used; ++p)
+      if (at.entries > 0) sum += __shfl_sync(~0u, factor, p) * parts[(x * at.blocks + p) * 32 + at.lane];
     const float value = total == 0 ? 0.0f : sum * (1.0f / total);
     const int64_t index = at.g * at.group * D + block * 32 + at.lane;
     if (step.out != nullptr) step.out[index] = value;
@@ -570,13 +628,12 @@ __global__ void __launch_bounds__(kThreads, 1) attention_kernel(const __grid_con
   const bool scores_pages = chooses && at.entries > forced;
   Tiles<D> tiles(step, at, shared);
   if (scores_pages) tiles.begin();
-  for (int b = at.thread; b < kBins; b += kThreads) s.total[b] = 0;
   for (int32_t x = at.thread; x < at.mine; x += kThreads) {  // what is taken without being chosen
     const int32_t p = at.begin + x;
     const bool recent = chooses && p >= at.entries - step.selection.recent_pages;
     if (chooses && !recent && p >= step.selection.sink_pages) continue;
     const int32_t i = recent ? at.n - (at.entries - p) : p;
-    s.entry[x] = {i, step.list.slot[i], 0, 0};
+    s.entry[x] = {i, step.list.slot[i], step.list.count[i], 0};
   }
   wait_for_former();
   let_next_start();
@@ -584,14 +641,15 @@ __global__ void __launch_bounds__(kThreads, 1) attention_kernel(const __grid_con
   __syncthreads();
   wait();
   if (scores_pages) {
-    const bool fits = (at.page_end - at.page_begin) * at.group <= kScores;
+    const int32_t pages = max(0, at.page_end - at.page_begin);
+    const bool fits = pages * at.group <= kScores;
     float* const scores = fits ? s.scores : args.scores + at.g * at.group * args.stride + at.page_begin;
-    const int64_t stride = fits ? at.page_end - at.page_begin : args.stride;
+    const int64_t stride = fits ? pages : args.stride;
     Choice& choice = *reinterpret_cast<Choice*>(shared);
     score<D>(step, tiles, s, at, scores, stride);
     sync_cluster();
     choose<D>(step, s, choice, at, scores, stride, static_cast<uint32_t>(at.entries - forced));
-    send_chosen<D>(step, s, choice, at);
+    send_chosen<D>(s, choice, at);
     sync_cluster();
   }
   attend<D, kMass>(step, s, shared, at);

@@ -48,12 +48,17 @@ __device__ Query<D> load_query(const float* q, bool present, float scale) {
   Query<D> query;
   const int c = static_cast<int>(threadIdx.x) % 4;
 #pragma unroll
-  for (int u = 0; u < Page<D>::kSteps; ++u)
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const int channel = 32 * u + 8 * c + 2 * j;
-      query.pair[u][j] = split(present ? q[channel] * scale : 0, present ? q[channel + 1] * scale : 0);
+  for (int u = 0; u < Page<D>::kSteps; ++u) {
+    float4 first = {0, 0, 0, 0}, last = {0, 0, 0, 0};
+    if (present) {
+      first = *reinterpret_cast<const float4*>(q + 32 * u + 8 * c);
+      last = *reinterpret_cast<const float4*>(q + 32 * u + 8 * c + 4);
     }
+    query.pair[u][0] = split(first.x * scale, first.y * scale);
+    query.pair[u][1] = split(first.z * scale, first.w * scale);
+    query.pair[u][2] = split(last.x * scale, last.y * scale);
+    query.pair[u][3] = split(last.z * scale, last.w * scale);
+  }
   return query;
 }
 

@@ -28,7 +28,7 @@ struct Weights {
   SplitPair pair[Tile<D>::kSteps][4];
 };
 
-// q [D]: of the lane's head.
+// q [D]: of the lane's head, on 16 bytes.
 template <int D>
 __device__ Weights<D> make_weights(const PageSelection& selection, const float* q, bool present) {
   Weights<D> weights;
@@ -37,14 +37,18 @@ __device__ Weights<D> make_weights(const PageSelection& selection, const float* 
   for (int u = 0; u < Tile<D>::kSteps; ++u) {
     const bool second = u >= Tile<D>::kSteps / 2;
     const int channel = 32 * (u % (Tile<D>::kSteps / 2)) + 8 * c;
-    float w[8];
+    float w[8] = {};
+    if (present) {
+      const float4 first = *reinterpret_cast<const float4*>(q + channel);
+      const float4 last = *reinterpret_cast<const float4*>(q + channel + 4);
+      const float x[8] = {first.x, first.y, first.z, first.w, last.x, last.y, last.z, last.w};
 #pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      const float x = present ? q[channel + j] : 0.0f;
-      if (selection.summary == Summary::kMeanSpread)
-        w[j] = second ? selection.spread_factor * fabsf(x) : x;
-      else
-        w[j] = second ? fmaxf(x, 0.0f) : fminf(x, 0.0f);
+      for (int j = 0; j < 8; ++j) {
+        if (selection.summary == Summary::kMeanSpread)
+          w[j] = second ? selection.spread_factor * fabsf(x[j]) : x[j];
+        else
+          w[j] = second ? fmaxf(x[j], 0.0f) : fminf(x[j], 0.0f);
+      }
     }
 #pragma unroll
     for (int j = 0; j < 4; ++j) weights.pair[u][j] = split(w[2 * j], w[2 * j + 1]);

@@ -13,6 +13,7 @@
 // block (FlashAttention-2, arXiv:2307.08691). A row's operations and their order depend on the list and its own visibility
 // only: a block of keys that it does not see changes no bit of it. So K and V of a token do not depend on the chunk.
 // 4·D operations for each row and key. Unused places of part pages are copied as zeros and masked.
+// Where a chunk is read sparsely (reading.cu), the grid has a query block in z, and the list is what that block chose and its own.
 // Limits: attention.h. T == 0 is a no-op. A row that sees nothing gives zeros. Twin: plain_attend.cpp.
 #include <algorithm>
 
@@ -61,8 +62,21 @@ __device__ inline void load_matrices(uint32_t (&out)[4], const void* row) {
                  : "memory");
 }
 
-template <int D>
-__device__ void fetch_keys(unsigned char* to, const PrefillAttention& args, const __half* pages, int32_t first,
+// The pages that a block of rows attends to: the list, or those that its query block chose, then that block's own.
+template <bool kChosen>
+struct Entries {
+  DeviceList list;
+  const ChosenPage* chosen;
+  int32_t chosen_count, own;                     // entries of `chosen`; where in the list those after them begin
+  __device__ int2 operator[](int32_t i) const {  // slot and count
+    if (kChosen && i < chosen_count) return {chosen[i].slot, chosen[i].count};
+    const int32_t at = kChosen ? own + i - chosen_count : i;
+    return {list.slot[at], list.count[at]};
+  }
+};
+
+template <int D, bool kChosen>
+__device__ void fetch_keys(unsigned char* to, const Entries<kChosen>& entries, const __half* pages, int32_t first,
                            int32_t last) {
 #pragma unroll
   for (int x = static_cast<int>(threadIdx.x); x < kKeys * Block<D>::kChunks; x += kWarps * kWarp) {
@@ -70,15 +84,15 @@ __device__ void fetch_keys(unsigned char* to, const PrefillAttention& args, cons
     const int chunk = x % Block<D>::kChunks;
     const int32_t i = min(first + row / kPageTokens, last);
     const int token = row % kPageTokens;
-    const bool present = first + row / kPageTokens <= last && token < args.list.count[i];
-    const __half* const key =
-        pages + static_cast<int64_t>(args.list.slot[i]) * 2 * kPageTokens * D + token * D + 8 * chunk;
+    const int2 entry = entries[i];
+    const bool present = first + row / kPageTokens <= last && token < entry.y;
+    const __half* const key = pages + static_cast<int64_t>(entry.x) * 2 * kPageTokens * D + token * D + 8 * chunk;
     copy16_or_zero(to + Block<D>::place(row, chunk), key, present);
     copy16_or_zero(to + Block<D>::kHalfBytes + Block<D>::place(row, chunk), key + kPageTokens * D, present);
   }
 }
 
-template <int D>
+template <int D, bool kChosen>
 __global__ void __launch_bounds__(kWarps* kWarp, 1) prefill_kernel(PrefillAttention args) {
   extern __shared__ __align__(128) unsigned char shared[];
   wait_for_former();
@@ -89,9 +103,15 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) prefill_kernel(PrefillAttent
   const int c = lane % 4;
   const int64_t g = blockIdx.y;
   const int group = args.heads / args.kv.kv_heads;
-  const int64_t rows = args.tokens * group;
+  ReadingBlock block = {};
+  if (kChosen) block = args.blocks[blockIdx.z];
+  const int64_t rows = (kChosen ? block.tokens : args.tokens) * group;
+  const int64_t task = kChosen ? static_cast<int64_t>(blockIdx.z) * args.kv.kv_heads + g : 0;
+  const Entries<kChosen> entries = {args.list, kChosen ? args.chosen + task * args.budget_pages : nullptr,
+                                    kChosen ? args.chosen_count[task] : 0, block.first_page};
   // Late rows see most: they start first.
   const int64_t first_row = static_cast<int64_t>(gridDim.x - 1 - blockIdx.x) * kRows;
+  if (first_row >= rows) return;
   const __half* const pages = args.kv.pages + g * args.kv.slots * 2 * kPageTokens * D;
 
   // What the lane's two rows see, and the block's last page.
@@ -105,16 +125,16 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) prefill_kernel(PrefillAttent
   for (int j = 0; j < 2; ++j) {
     const int64_t row = first_row + warp * 16 + r + 8 * j;
     present[j] = row < rows;
-    token[j] = min(row, rows - 1) / group;
+    token[j] = block.first_token + min(row, rows - 1) / group;
     const Visible seen = args.visible[token[j]];
-    page[j] = present[j] ? seen.page : -1;
+    page[j] = present[j] ? seen.page - (kChosen ? block.first_page - entries.chosen_count : 0) : -1;
     count[j] = seen.count;
     if (present[j] && c == 0) atomicMax(&last_page, page[j]);
   }
   __syncthreads();
   const int32_t last = last_page;
   const int32_t blocks = (last + kKeyBlockPages) / kKeyBlockPages;
-  if (blocks > 0) fetch_keys<D>(shared, args, pages, 0, last);
+  if (blocks > 0) fetch_keys<D, kChosen>(shared, entries, pages, 0, last);
   close_copies();
 
   uint32_t q[D / 16][4];
@@ -140,7 +160,8 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) prefill_kernel(PrefillAttent
     wait_copies<0>();
     __syncthreads();  // this block's keys are there, and nobody reads the block before any more
     if (b + 1 < blocks)
-      fetch_keys<D>(shared + (b + 1) % kStages * Block<D>::kBytes, args, pages, (b + 1) * kKeyBlockPages, last);
+      fetch_keys<D, kChosen>(shared + (b + 1) % kStages * Block<D>::kBytes, entries, pages, (b + 1) * kKeyBlockPages,
+                             last);
     close_copies();
     const unsigned char* const keys = shared + b % kStages * Block<D>::kBytes;
     const unsigned char* const values = keys + Block<D>::kHalfBytes;
@@ -159,7 +180,7 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) prefill_kernel(PrefillAttent
 #pragma unroll
     for (int p = 0; p < kKeyBlockPages; ++p) {
       const int32_t i = b * kKeyBlockPages + p;
-      const int32_t filled = i <= last ? args.list.count[i] : 0;
+      const int32_t filled = i <= last ? entries[i].y : 0;
 #pragma unroll
       for (int j = 0; j < 2; ++j) {
         const int32_t limit = i < page[j] ? filled : i == page[j] ? min(filled, count[j]) : 0;
@@ -233,10 +254,13 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) prefill_kernel(PrefillAttent
 template <int D>
 void launch_prefill(const PrefillAttention& args, cudaStream_t stream) {
   const DeviceLimits limits = device_limits();
-  const int64_t rows = args.tokens * (args.heads / args.kv.kv_heads);
-  const dim3 grid(static_cast<unsigned>((rows + kRows - 1) / kRows), static_cast<unsigned>(args.kv.kv_heads));
-  launch<PrefillAttention>(prefill_kernel<D>, grid, kWarps * kWarp, kStages * Block<D>::kBytes, 1, limits, args, stream,
-                           "prefill_attention");
+  const bool chosen = args.blocks != nullptr;
+  const int64_t tokens = chosen ? kQueryPages * kPageTokens : args.tokens;
+  const int64_t rows = tokens * (args.heads / args.kv.kv_heads);
+  const dim3 grid(static_cast<unsigned>((rows + kRows - 1) / kRows), static_cast<unsigned>(args.kv.kv_heads),
+                  chosen ? static_cast<unsigned>(args.block_count) : 1u);
+  launch<PrefillAttention>(chosen ? prefill_kernel<D, true> : prefill_kernel<D, false>, grid, kWarps * kWarp,
+                           kStages * Block<D>::kBytes, 1, limits, args, stream, "prefill_attention");
 }
 
 }  // namespace
@@ -245,7 +269,7 @@ void prefill_attention(const PrefillAttention& args, cudaStream_t stream) {
   check_kv(args.kv, "prefill_attention");
   if (args.heads % args.kv.kv_heads != 0)
     throw Error("unsupported-model", "the query heads are not a multiple of the KV heads", "prefill_attention");
-  if (args.tokens == 0) return;
+  if (args.blocks == nullptr ? args.tokens == 0 : args.block_count == 0) return;
   if (args.kv.head_size == 64)
     launch_prefill<64>(args, stream);
   else

@@ -13,6 +13,7 @@
 // The k-th largest key is found by histograms of a range of keys that narrows 11 bits at a time, until at most kFew keys are
 // left in it, which are ranked by comparing all with all; votes of one softmax need one histogram, seldom two. Then every
 // block writes its pages in order behind those of the blocks before it.
+// Sparse reading (reading.cu) has a list for each query block and KV head, in which up to 32 rows vote; a block each.
 // Reads 4·n·H bytes. n ≤ budget: all pages, in order. No result depends on C. Twin: plain_select.cpp (its votes differ in the
 // last bits). Method: top-K per head: Quest, arXiv:2406.10774 §3.4; radix select; the vote: ours.
 #include <cooperative_groups.h>
@@ -44,7 +45,7 @@ struct Shared {
   uint32_t total[kBins];
   uint32_t warp_sum[kWarps];
   uint32_t row_count[kRows * kWarps];
-  float largest[kMaxGroup], inverse[kMaxGroup];
+  float largest[kMostRows], inverse[kMostRows];
   unsigned long long few[kFew];
   uint32_t few_count;
   unsigned long long kth;
@@ -92,12 +93,13 @@ __device__ uint32_t block_exclusive(Shared& s, uint32_t x) {
 }
 
 // The softmax's maximum and 1 / sum of each head, one warp a head.
-__device__ void merge_partials(const SelectPages& args, Shared& s, int64_t first_head, int heads, float scale) {
+__device__ void merge_partials(const SelectPages& args, Shared& s, int64_t first_head, int heads, float scale,
+                               int parts) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   if (warp < heads) {
     Vote2 all;
-    for (int b = lane; b < args.partial_blocks; b += kWarp) {
+    for (int b = lane; b < parts; b += kWarp) {
       const float2 part = args.partial[(first_head + warp) * args.partial_blocks + b];
       all.add(Vote2(part.x, part.y), scale);
     }
@@ -206,29 +208,33 @@ __device__ unsigned long long kth_largest(Shared& s, const Votes& votes, uint32_
 
 __device__ ChosenPage entry(const DeviceList& list, int32_t i) { return {i, list.slot[i], list.count[i], 0}; }
 
-// Two rows of pages and all heads at a time: 16 scores a thread on their way at once.
+// Two rows of pages and eight heads at a time: 16 scores a thread on their way at once.
 __device__ inline void cast_votes(const SelectPages& args, const Shared& s, const Votes& votes, const float* scores,
                                   int heads, float scale) {
   const bool softmax = args.selection.vote == Vote::kSoftmax;
 #pragma unroll 1
   for (int32_t first = votes.begin + static_cast<int32_t>(threadIdx.x); first < votes.end; first += 2 * kThreads) {
-    float x[2][kMaxGroup];
-#pragma unroll
-    for (int h = 0; h < kMaxGroup; ++h)
-#pragma unroll
-      for (int j = 0; j < 2; ++j) {
-        const int32_t i = first + j * kThreads;
-        x[j][h] = h < heads && i < votes.end ? __ldcg(scores + h * args.stride + i) : 0;
-      }
     float vote[2];
     vote[0] = vote[1] = softmax ? 0.0f : minus_infinity();
+#pragma unroll 1
+    for (int first_head = 0; first_head < heads; first_head += kMaxGroup) {
+      float x[2][kMaxGroup];
 #pragma unroll
-    for (int h = 0; h < kMaxGroup; ++h)
-      if (h < heads)
+      for (int h = 0; h < kMaxGroup; ++h)
 #pragma unroll
-        for (int j = 0; j < 2; ++j)
-          vote[j] = softmax ? vote[j] + share(number(x[j][h]), s.largest[h], scale) * s.inverse[h]
-                            : fmaxf(vote[j], number(x[j][h]));
+        for (int j = 0; j < 2; ++j) {
+          const int32_t i = first + j * kThreads;
+          x[j][h] = first_head + h < heads && i < votes.end ? __ldcg(scores + (first_head + h) * args.stride + i) : 0;
+        }
+#pragma unroll
+      for (int h = 0; h < kMaxGroup; ++h)
+        if (first_head + h < heads)
+#pragma unroll
+          for (int j = 0; j < 2; ++j)
+            vote[j] =
+                softmax ? vote[j] + share(number(x[j][h]), s.largest[first_head + h], scale) * s.inverse[first_head + h]
+                        : fmaxf(vote[j], number(x[j][h]));
+    }
     votes.of[first - votes.begin] = vote[0];
     if (first + kThreads < votes.end) votes.of[first + kThreads - votes.begin] = vote[1];
   }
@@ -272,10 +278,12 @@ __global__ void __launch_bounds__(kThreads) select_kernel(SelectPages args) {
   __shared__ Shared s;
   const int thread = static_cast<int>(threadIdx.x);
   for (int b = thread; b < kBins; b += kThreads) s.histogram[b] = 0;
-  const int32_t n = args.state->pages;
+  const int64_t list = blockIdx.y;
+  ReadingBlock block = {};
+  if (args.blocks != nullptr) block = args.blocks[list / args.lists_of_block];
+  const int32_t n = args.blocks != nullptr ? block.first_page : args.state->pages;
   wait_for_former();
   let_next_start();
-  const int64_t list = blockIdx.y;
   const int32_t budget = args.selection.budget_pages;
   ChosenPage* const chosen = args.chosen + list * budget;
   if (T::rank() == 0 && thread == 0) {
@@ -288,7 +296,9 @@ __global__ void __launch_bounds__(kThreads) select_kernel(SelectPages args) {
     return;
   }
 
-  const int heads = args.heads / static_cast<int>(gridDim.y);
+  const int most_heads = args.heads / static_cast<int>(gridDim.y);
+  const int heads =
+      args.blocks == nullptr ? most_heads : (block.tokens + kPageTokens - 1) / kPageTokens * (most_heads / kQueryPages);
   const bool softmax = args.selection.vote == Vote::kSoftmax;
   const int32_t range_begin = args.selection.sink_pages;
   const int32_t range_end = n - args.selection.recent_pages;
@@ -299,8 +309,10 @@ __global__ void __launch_bounds__(kThreads) select_kernel(SelectPages args) {
   votes.end = min(range_end, votes.begin + share_pages);
   votes.of = share_pages <= kHeld ? held : args.votes + list * args.stride + votes.begin;
   const float scale = rsqrtf(static_cast<float>(args.head_size)) * kLog2E;
-  const float* const scores = args.scores + list * heads * args.stride;
-  if (softmax) merge_partials(args, s, list * heads, heads, scale);
+  const float* const scores = args.scores + list * most_heads * args.stride;
+  if (softmax)
+    merge_partials(args, s, list * most_heads, heads, scale,
+                   args.blocks != nullptr ? (n + kReadingChunk - 1) / kReadingChunk : args.partial_blocks);
   cast_votes(args, s, votes, scores, heads, scale);
   __syncthreads();
   if (softmax)
@@ -335,12 +347,13 @@ void select_pages(const SelectPages& args, cudaStream_t stream) {
   if (selection.sink_pages < 0 || selection.recent_pages < 0 ||
       selection.budget_pages < selection.sink_pages + selection.recent_pages || selection.budget_pages <= 0)
     throw Error("internal", "the page budget does not hold the forced pages", "select");
-  if (args.kv_heads <= 0 || args.heads % args.kv_heads != 0 || args.heads / args.kv_heads > kMaxGroup)
+  if (args.kv_heads <= 0 || args.heads % args.kv_heads != 0 ||
+      args.heads / args.kv_heads > (args.blocks != nullptr ? kMostRows : kMaxGroup))
     throw Error("unsupported-model", "the CUDA backend runs up to 8 query heads for each KV head", "select");
   const DeviceLimits limits = device_limits();
   const int32_t lists = selection.vote == Vote::kPerHead ? args.heads : args.kv_heads;
   int blocks = 1;
-  if (limits.major >= 9 && args.max_pages > kAlone)
+  if (limits.major >= 9 && args.max_pages > kAlone && args.blocks == nullptr)
     while (blocks < kMostBlocks && args.max_pages > static_cast<int64_t>(blocks) * kAlone / 4) blocks *= 2;
   const int64_t share_pages = (args.max_pages + blocks - 1) / blocks;
   const size_t shared = static_cast<size_t>(share_pages <= kHeld ? share_pages : 0) * sizeof(float);

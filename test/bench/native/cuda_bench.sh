@@ -1,9 +1,10 @@
 #!/bin/bash
 # cuda_bench.sh — the part of `npm run bench -- gpu` that runs on the GPU: it needs neither Node nor a compiler there.
 #
-#   QUIRE_COMMIT=… test/bench/native/cuda_bench.sh PROGRAMS OUT [attention] [decode] [matmul]
+#   QUIRE_COMMIT=… test/bench/native/cuda_bench.sh PROGRAMS OUT [attention] [decode] [matmul] [tier] [answers]
 # PROGRAMS: the folder with bench_cuda_attention_bench, bench_cuda_decode and bench_cuda_matmul, as `npm run build:cuda -- --bench`
-# leaves them. OUT gets a file of JSON lines for each part, every row with what made it. python3 with PyTorch measures the peer of attention.
+# leaves them; for tier and answers also bench_cuda_tier (which takes a trace of page_trace.cpp from QUIRE_TRACE) and
+# bench_cuda_same_answers (QUIRE_MODEL a GGUF, QUIRE_TABLE what gguf-table.ts wrote of it). OUT gets a file of JSON lines for each part, every row with what made it. python3 with PyTorch measures the peer of attention.
 set -eu
 programs=$1 out=$2
 shift 2
@@ -21,6 +22,11 @@ for part in "$@"; do
       ;;
     decode) "$programs/bench_cuda_decode" ${QUIRE_DECODE:-} | tee /dev/stderr | stamped decode ;;
     matmul) "$programs/bench_cuda_matmul" | stamped matmul ;;
-    *) echo "attention, decode or matmul, not $part" >&2 && exit 2 ;;
+    tier) "$programs/bench_cuda_tier" ${QUIRE_TRACE:+--trace "$QUIRE_TRACE"} | stamped tier ;;
+    answers)
+      "$programs/bench_cuda_same_answers" "$QUIRE_MODEL" "$QUIRE_TABLE" |
+        sed "s|^{|{\"model\":\"$(basename "$QUIRE_MODEL" .gguf)\",|" | stamped answers
+      ;;
+    *) echo "attention, decode, matmul, tier or answers, not $part" >&2 && exit 2 ;;
   esac
 done

@@ -4,7 +4,8 @@
 //
 // The loop is the engine's own (kernels/cuda/gpu_forward.h): what is timed is what answers. Weights are made on the device, with
 // the types that Q4_K_M gives each tensor; the context is noise written to the pages. Decode: 128 tokens, greedy, no stop token,
-// after 32 to warm up, median of 5. Prefill: 8 192 tokens, median of 3. Prints a JSON row each.
+// after 32 to warm up, median of 5. Prefill: 8 192 tokens, median of 3,
+// densely and, behind a context, sparsely with the same page budget. Prints a JSON row each.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -28,8 +29,10 @@ void bench_shape(const Shape& shape, const std::vector<int64_t>& contexts, int64
   const std::shared_ptr<GpuModel> model = random_model(shape.geometry, shape.own_head);
   const std::atomic<bool> cancel{false};
   for (const int64_t context : contexts) {
-    for (const bool is_decode : {true, false}) {
-      if (!is_decode && !prefill) continue;
+    for (const char* const what : {"decode", "dense", "sparse"}) {
+      const bool is_decode = std::strcmp(what, "decode") == 0;
+      const bool sparse = std::strcmp(what, "sparse") == 0;
+      if ((!is_decode && !prefill) || (sparse && context <= budget)) continue;
       const int64_t tokens = std::max<int64_t>(context, 16) + (is_decode ? 1024 : 3 * 8192);
       Memory memory(shape.geometry, (tokens + 15) / 16 + 4, Summary::kMeanSpread, Memory::Place::kDevice);
       GpuForward forward(model, memory, {});
@@ -60,20 +63,23 @@ void bench_shape(const Shape& shape, const std::vector<int64_t>& contexts, int64
             static_cast<double>(counts.attended) / std::max<double>(1, static_cast<double>(counts.total)),
             static_cast<long long>(forward.step_kernels()));
       } else {
+        Selection reading;
+        reading.page_budget = budget;
         std::vector<int32_t> chunk(8192);
         for (size_t i = 0; i < chunk.size(); ++i) chunk[i] = static_cast<int32_t>(i * 7919 % 50000);
         for (int i = 0; i < 3; ++i) {
           const auto begin = std::chrono::steady_clock::now();
           const Memory::Mark mark = memory.mark();
-          forward.prefill(chunk, {}, cancel, nullptr);
+          forward.prefill(chunk, {}, cancel, nullptr, sparse ? &reading : nullptr);
           const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
           seconds.push_back(took);
           memory.roll_back(mark);
         }
         std::printf(
             "{\"bench\":\"gpu\",\"what\":\"prefill\",\"gpu\":\"%s\",\"shape\":\"%s\",\"context\":%lld,\"tokens\":8192,"
-            "\"attention\":\"dense\",\"quire\":%.0f}\n",
-            gpu.c_str(), shape.name, static_cast<long long>(context), 8192 / median(seconds));
+            "\"attention\":\"%s\",\"pageBudget\":%lld,\"quire\":%.0f}\n",
+            gpu.c_str(), shape.name, static_cast<long long>(context), what, static_cast<long long>(sparse ? budget : 0),
+            8192 / median(seconds));
       }
       std::fflush(stdout);
     }

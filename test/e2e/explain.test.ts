@@ -20,9 +20,10 @@ describe("explaining a selection", function () {
     await page.keyboard.press("Escape");
     // Actions of the language come with it, once its server has started.
     await page.keyboard.press("Control+Period");
-    await page.locator(".action-widget .monaco-list-row", { hasText: "Explain with Quire" }).waitFor();
+    const row = page.locator(".action-widget .monaco-list-row", { hasText: "Explain with Quire" });
+    await row.waitFor();
     await page.keyboard.press("Escape");
-    await page.locator(".action-widget").waitFor({ state: "hidden" });
+    await row.waitFor({ state: "hidden" });
   });
 
   it("opens a thread under the selection by keys, shows progress, and streams the explanation", async () => {

@@ -335,7 +335,8 @@ export class Engine {
     const least = contextFor(budget.tokens, maxTokens) - budget.tokens;
     const pages = pagesOf(prepared.documents);
     const sized = (memory: HeldMemory) => {
-      const room = Math.max(least, Math.min(budget.contextTokens, (memory.capacityPages - pages - 1) * 16));
+      const free = memory.capacityPages - pages - memory.brokenPages - 1;
+      const room = Math.max(least, Math.min(budget.contextTokens, free * 16));
       return { memory, contextTokens: Math.max(Math.min(budget.contextTokens, prepared.usedTokens + room), least) };
     };
     if (this.#memory?.key === key && this.#memory.held.fits(prepared.documents, least)) return sized(this.#memory.held);

@@ -13,6 +13,7 @@ import { ensureFolder, modelsFolder, quireHome } from "./paths.ts";
 import { systemPrompt } from "./render/prompt.ts";
 import { type ChatPieces, readChatTemplate } from "./tokenize/chat-template.ts";
 import { Encoder } from "./tokenize/encoder.ts";
+import { lineBeginnings } from "./tokenize/line-beginnings.ts";
 import { TokenCache } from "./tokenize/token-cache.ts";
 import { Tokenizer } from "./tokenize/tokenizer.ts";
 
@@ -23,6 +24,8 @@ export interface OpenModel {
   native: Model;
   tokenizer: Tokenizer;
   encoder: Encoder;
+  /** Where lines begin in a text of its tokens. */
+  beginningsOf: (tokens: Int32Array) => Uint8Array;
   cache: TokenCache;
   chat: ChatPieces;
 }
@@ -80,7 +83,8 @@ export async function openModel(addon: Native, path: string, options: OpenOption
     });
     native = await packing;
     const name = choice.kind === "file" ? choice.path : choice.entry.name;
-    return { name, file, native, tokenizer, encoder: new Encoder(tokenizer, cache), cache, chat };
+    const encoder = new Encoder(tokenizer, cache);
+    return { name, file, native, tokenizer, encoder, beginningsOf: lineBeginnings(tokenizer), cache, chat };
   } catch (error) {
     (native ?? (await packing.catch(() => undefined)))?.dispose();
     throw error;

@@ -10,7 +10,7 @@ import { isNotFoundAnswer } from "./cite/notes.ts";
 import { resolveCitations } from "./cite/resolve.ts";
 import type { ReadDocument } from "./cite/types.ts";
 import type { OpenModel } from "./open-model.ts";
-import type { HeldMemory, ReadOutcome } from "./prefill/held-memory.ts";
+import { type HeldMemory, pagesFor, type ReadOutcome } from "./prefill/held-memory.ts";
 import { fitTurns, joinTurns, type ThreadRecords } from "./prefill/thread-records.ts";
 import { outlinePath, type Prepared, prologuePath } from "./prepare.ts";
 import type { AskParams, AskResult, EngineSettings, LogEvent, StageEvent } from "./protocol.ts";
@@ -25,6 +25,8 @@ import {
 
 /** Files named as loaded, at most. */
 const mostLoaded = 20;
+/** Tokens of question, template and a thread's turns that find room behind a memory that is edited in place. */
+const aroundTail = 2048;
 
 export interface PipelineEvents {
   stage: (event: StageEvent) => void;
@@ -58,14 +60,20 @@ export async function answerQuestion(
   const { id } = params;
 
   // prefill
-  const outcome = await memory.read(prepared.documents, signal, (progress) =>
-    events.stage({ id, stage: "reading", ...progress }),
+  const reservedPages = pagesFor(input.posed.lookUpTokens + params.maxTokens + aroundTail);
+  const outcome = await memory.read(
+    prepared.documents,
+    signal,
+    (progress) => events.stage({ id, stage: "reading", ...progress }),
+    input.now,
+    params.settings.exact ? undefined : { beginningsOf: model.beginningsOf, reservedPages },
   );
 
   const kept = outcome.reusedTokens - outcome.restoredTokens;
   events.log(
     "info",
-    `${kept} tokens in memory, ${outcome.restoredTokens} restored from disk, ${outcome.prefilledTokens} read in ${outcome.seconds.toFixed(1)} s`,
+    `${kept} tokens in memory, ${outcome.restoredTokens} restored from disk, ${outcome.prefilledTokens} read in ${outcome.seconds.toFixed(1)} s, ` +
+      `${outcome.patchedTokens} in place`,
   );
 
   // look up
@@ -268,6 +276,7 @@ function stats(
     promptTokens,
     reusedTokens: outcome.reusedTokens + tail.reusedTokens,
     prefilledTokens: outcome.prefilledTokens + tail.prefilledTokens,
+    patchedTokens: outcome.patchedTokens,
     prefillSeconds: outcome.seconds + tail.seconds,
     decodedTokens: result.tokens.length,
     decodeTokensPerSecond: result.tokens.length / Math.max(result.seconds, 1e-3),

@@ -13,7 +13,7 @@ import { languageOf } from "./languages.ts";
 import type { OpenModel } from "./open-model.ts";
 import { type Outline, outline } from "./outline/outline.ts";
 import { classify, estimateTokens } from "./plan/classify.ts";
-import { candidates, type PlanInput, plan } from "./plan/plan.ts";
+import { candidates, type PlanInput, type Previous, plan } from "./plan/plan.ts";
 import type { WantedDocument } from "./prefill/held-memory.ts";
 import type { DocumentRow, LeftOutRow, Workspace } from "./protocol.ts";
 import { type RenderedDocument, renderFile, renderOutline } from "./render/document.ts";
@@ -50,12 +50,12 @@ export interface Prepared {
 export interface PrepareCache {
   heads: HeadCache;
   read: Map<string, ReadFile>;
-  /** Paths in the order of the last plan. */
-  order: string[];
+  /** What the last plan came to. */
+  planned: Previous;
 }
 
 export function emptyPrepareCache(): PrepareCache {
-  return { heads: new Map(), read: new Map(), order: [] };
+  return { heads: new Map(), read: new Map(), planned: new Map() };
 }
 
 /** Lists the workspace. Throws "empty-workspace" when nothing can be read, with the commonest reason. */
@@ -99,14 +99,14 @@ export async function prepare(
   }
 
   const estimated = collected.files.map((file) => toInput(file, estimateTokens(file.bytes, file.path)));
-  const worthCounting = new Set(candidates(estimated, documentBudget, cache.order).map((input) => input.path));
+  const worthCounting = new Set(candidates(estimated, documentBudget, cache.planned).map((input) => input.path));
   const counted = await count(collected, worthCounting, model, cache, signal);
 
   const inputs = counted.map(({ read, full, outlined }) =>
     toInput(read.file, full.tokens.length, outlined?.tokens.length),
   );
-  const planned = plan(inputs, documentBudget, cache.order);
-  cache.order = planned.documents.map((document) => document.path);
+  const planned = plan(inputs, documentBudget, cache.planned);
+  cache.planned = new Map(planned.documents.map(({ path, detail }) => [path, detail]));
 
   const byPath = new Map(counted.map((entry) => [entry.read.file.path, entry]));
   const documents: WantedDocument[] = [{ path: prologuePath, tokens: prologue }];

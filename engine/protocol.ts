@@ -205,6 +205,8 @@ export interface AskStats {
   /** Of these, tokens that were in memory already. */
   reusedTokens: number;
   prefilledTokens: number;
+  /** Tokens in memory that were encoded in place, for edits since the repository was read. */
+  patchedTokens: number;
   prefillSeconds: number;
   decodedTokens: number;
   decodeTokensPerSecond: number;

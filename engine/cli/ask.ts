@@ -1,6 +1,7 @@
 // ask.ts — `quire ask`: answers questions one after another over one reading, streamed, with numbered citations below.
 
 import { text } from "node:stream/consumers";
+import { numberText } from "../../words/figures.ts";
 import { type AskParams, type AskResult, type Citation, methods } from "../protocol.ts";
 import {
   type EngineOptions,
@@ -67,9 +68,10 @@ function footer(result: AskResult): string {
   }
   const { stats } = result;
   const share = stats.pagesTotal > 0 ? (100 * stats.pagesAttended) / stats.pagesTotal : 100;
+  const edited = stats.patchedTokens > 0 ? ` (${numberText(stats.patchedTokens)} of them edited in place)` : "";
   lines.push(
     "",
-    `${result.model} on ${stats.backend}: ${stats.reusedTokens} tokens in memory, ${stats.prefilledTokens} read in ` +
+    `${result.model} on ${stats.backend}: ${numberText(stats.reusedTokens)} tokens in memory${edited}, ${numberText(stats.prefilledTokens)} read in ` +
       `${duration(stats.prefillSeconds)}, ${stats.decodedTokens} answered at ${stats.decodeTokensPerSecond.toFixed(1)} tokens/s, ` +
       `${share.toFixed(0)} % of the pages loaded.`,
   );

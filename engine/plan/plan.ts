@@ -1,9 +1,9 @@
 // plan.ts — which file gets which detail within the token budget, and in which order they are read. Pure.
 //
-// In: files with token counts, a budget, and the order of the previous plan. Out: documents in order, what fell out and why.
+// In: files with token counts, a budget, and what the previous plan made of them. Out: documents in order, what fell out and why.
 // Value decides who gets in: key documents, source, tests, docs, configuration, data; in a class the shorter file first, so that
-// more files are whole. Sticky: in a class, what was read before goes before what was not, and keeps its place, so that a new file
-// or a slightly other budget leaves memory as it is. New documents follow, stable-first: what changes rarely before what changes often.
+// more files are whole. Sticky: in a class, what was read in full before goes before what was not, in the order it has in memory, so
+// that a new file, a file that grew or a slightly other budget leaves memory as it is. New documents follow, stable-first: what changes rarely before what changes often.
 
 import { QuireError } from "../errors.ts";
 import type { Detail } from "../protocol.ts";
@@ -41,21 +41,28 @@ const rank: Readonly<Record<FileClass, number>> = { key: 0, source: 1, test: 2, 
 /** No file may take more than this share of the budget in full: one giant would push out everything else. */
 const largestShare = 0.5;
 
-/** Most valuable first: by class, then what was read before, then the shorter. */
-function byValue(previous: ReadonlySet<string>): (a: PlanInput, b: PlanInput) => number {
+/** Paths of the last plan's documents, in order, with their detail. */
+export type Previous = ReadonlyMap<string, PlannedDocument["detail"]>;
+
+/** Most valuable first: by class, then what was read before, in full as it was ordered, then the shorter. */
+function byValue(previous: Previous): (a: PlanInput, b: PlanInput) => number {
+  const full = [...previous].filter(([, detail]) => detail === "full").map(([path]) => path);
+  const places = new Map(full.map((path, place) => [path, place]));
+  const placeOf = ({ path }: PlanInput): number =>
+    places.get(path) ?? (previous.has(path) ? full.length : full.length + 1);
   return (a, b) =>
     Number(b.wanted === "full") - Number(a.wanted === "full") ||
     rank[a.class] - rank[b.class] ||
-    Number(previous.has(b.path)) - Number(previous.has(a.path)) ||
+    placeOf(a) - placeOf(b) ||
     a.tokens - b.tokens ||
     (a.path < b.path ? -1 : 1);
 }
 
 /**
- * Plans. `budget` is for the documents alone: prologue and outline tail are taken off before. `previous` are the paths of the last
- * plan's documents in order. Every file is either a document or left out; planning again with the result changes nothing. Throws "budget-too-small" when there are files and not even one fits in any form.
+ * Plans. `budget` is for the documents alone: prologue and outline tail are taken off before. `previous` is what the last plan
+ * came to. Every file is either a document or left out; planning again with the result changes nothing. Throws "budget-too-small" when there are files and not even one fits in any form.
  */
-export function plan(files: readonly PlanInput[], budget: number, previous: readonly string[] = []): Plan {
+export function plan(files: readonly PlanInput[], budget: number, previous: Previous = new Map()): Plan {
   const chosen = new Map<string, PlannedDocument>();
   let used = 0;
   const take = (file: PlanInput, detail: PlannedDocument["detail"], tokens: number): boolean => {
@@ -64,7 +71,7 @@ export function plan(files: readonly PlanInput[], budget: number, previous: read
     used += tokens;
     return true;
   };
-  const sorted = [...files].sort(byValue(new Set(previous)));
+  const sorted = [...files].sort(byValue(previous));
   const outlined = (file: PlanInput): boolean =>
     file.outlineTokens !== undefined && take(file, "outline", file.outlineTokens);
   const mayBeFull = ({ wanted }: PlanInput): boolean => wanted === undefined || wanted === "full";
@@ -93,15 +100,15 @@ export function plan(files: readonly PlanInput[], budget: number, previous: read
   return { documents: inOrder(files, chosen, previous), leftOut, usedTokens: used };
 }
 
-const byShape = byValue(new Set());
+const byShape = byValue(new Map());
 
 /** Previous documents keep their order; new ones follow, the oldest change first. */
 function inOrder(
   files: readonly PlanInput[],
   chosen: ReadonlyMap<string, PlannedDocument>,
-  previous: readonly string[],
+  previous: Previous,
 ): PlannedDocument[] {
-  const kept = new Set(previous.filter((path) => chosen.has(path)));
+  const kept = new Set([...previous.keys()].filter((path) => chosen.has(path)));
   const added = files
     .filter((file) => chosen.has(file.path) && !kept.has(file.path))
     .sort((a, b) => a.changedMs - b.changedMs || byShape(a, b));
@@ -115,12 +122,12 @@ function inOrder(
 export function candidates(
   files: readonly PlanInput[],
   budget: number,
-  previous: readonly string[] = [],
+  previous: Previous = new Map(),
   factor = 1.6,
 ): PlanInput[] {
   const chosen: PlanInput[] = [];
   let tokens = 0;
-  for (const file of [...files].sort(byValue(new Set(previous)))) {
+  for (const file of [...files].sort(byValue(previous))) {
     if (tokens > budget * factor) break;
     if (file.tokens > budget * 2 && file.wanted === undefined) continue;
     chosen.push(file);

@@ -7,6 +7,8 @@
 import type { GenerateOptions, GenerateResult, Memory, Model, Selection } from "../../native/index.d.ts";
 import { QuireError } from "../errors.ts";
 import { fromNative, type Native } from "../native.ts";
+import { applyEdits, type Layout, nativeIndex } from "./edit-memory.ts";
+import { type BeginningsOf, type Edits, planEdits } from "./edits.ts";
 
 export interface WantedDocument {
   path: string;
@@ -36,11 +38,22 @@ export interface ReadOutcome {
   reusedTokens: number;
   restoredTokens: number;
   prefilledTokens: number;
+  /** Tokens in memory that were encoded in place, now or before: what lies behind them was read in view of an older text. */
+  patchedTokens: number;
   seconds: number;
+}
+
+/** How a read may use a memory of an older state of the repository. */
+export interface EditOptions {
+  beginningsOf: BeginningsOf;
+  /** Pages that must be free afterwards, for the tail. */
+  reservedPages: number;
 }
 
 /** Where documents are kept between processes (engine/memories/store.ts). */
 export interface DocumentStore {
+  /** Whether the last document is saved; then those before it most likely are. */
+  holds(documents: readonly WantedDocument[]): Promise<boolean>;
   /** Appends document `index` to the memory, which holds those before it. False: it must be read. Throws "cancelled". */
   load(memory: Memory, documents: readonly WantedDocument[], index: number): Promise<boolean>;
   /** Saves document `index` of the memory. Throws "cancelled", nothing else. */
@@ -68,7 +81,11 @@ export class HeldMemory {
   readonly shape: MemoryShape;
   readonly capacityPages: number;
   readonly #memory: Memory;
-  #held: WantedDocument[] = [];
+  /** The documents, and the pieces that each lies in since it was edited in place. */
+  readonly #layout: Layout = { held: [], pieces: [] };
+  /** Documents before this one are as if read just now. */
+  #firstPatched = Number.POSITIVE_INFINITY;
+  #patchedTokens = 0;
   /** How many of them, from the first, are known to be in the store. */
   #saved = 0;
   /** Token ids behind the documents. */
@@ -109,16 +126,22 @@ export class HeldMemory {
   /** Index of the first page of each document, and of the tail. */
   firstPages(): number[] {
     let page = 0;
-    return this.#memory.documents.map((document) => {
+    const tail = this.#tail.length > 0 ? [[this.#tail.length]] : [];
+    return [...this.#layout.pieces, ...tail].map((pieces) => {
       const first = page;
-      page += document.pages;
+      page += pieces.reduce((sum, tokens) => sum + pagesFor(tokens), 0);
       return first;
     });
   }
 
   /** Whether the documents and `tailTokens` more fit its capacity. */
   fits(wanted: readonly WantedDocument[], tailTokens: number): boolean {
-    return pagesOf(wanted) + pagesFor(tailTokens) + 1 <= this.capacityPages;
+    return pagesOf(wanted) + this.brokenPages + pagesFor(tailTokens) + 1 <= this.capacityPages;
+  }
+
+  /** Pages more than the documents would take had none of them been edited in place. */
+  get brokenPages(): number {
+    return pagesIn(this.#layout.pieces) - pagesOf(this.#held);
   }
 
   /** How many of the wanted documents are in memory already, from the first on. */
@@ -133,21 +156,23 @@ export class HeldMemory {
   }
 
   /**
-   * Makes the memory hold exactly `wanted`; the tail stays where no document changed. Throws "cancelled" when the signal fires; what was read by then stays and is
-   * reused by the next call.
+   * Makes the memory hold exactly `wanted`; the tail stays where no document changed. With `edits`, what changed may be encoded in
+   * place; without, nothing stays that was. Throws "cancelled" when the signal fires; what was read by then stays and is reused by
+   * the next call.
    */
   async read(
     wanted: readonly WantedDocument[],
     signal: AbortSignal,
     onProgress: (progress: ReadProgress) => void,
     now: () => number = () => performance.now(),
+    edits?: EditOptions,
   ): Promise<ReadOutcome> {
-    const common = this.commonPrefix(wanted);
+    const planned = await this.#planEdits(wanted, edits);
+    if (planned !== undefined) return this.#edit(planned, wanted, signal, onProgress, now);
+    const common = Math.min(this.commonPrefix(wanted), edits === undefined ? this.#firstPatched : wanted.length);
     if (common < wanted.length || common < this.#held.length) {
       this.#dropTail();
-      this.#memory.truncate(common);
-      this.#held.length = common;
-      this.#saved = Math.min(this.#saved, common);
+      this.#shorten(common);
     }
     const heldTokens = tokensOf(this.#held);
     await this.#load(wanted, signal);
@@ -161,7 +186,7 @@ export class HeldMemory {
       for (const chunk of chunksOf(rest, this.shape.reading === undefined ? 1 : blockTokens)) {
         await this.#append(chunk.tokens, chunk.starts, signal, this.shape.reading);
         done += chunk.tokens.length;
-        this.#held.push(...chunk.completed);
+        for (const document of chunk.completed) this.#push(document);
         partial = chunk.unfinished;
         await this.#save(wanted, signal);
         const seconds = (now() - begin) / 1000;
@@ -172,7 +197,7 @@ export class HeldMemory {
       }
     } catch (error) {
       // Whole documents only: a part of one is dropped.
-      if (partial !== undefined) this.#memory.truncate(this.#held.length);
+      if (partial !== undefined) this.#memory.truncate(this.#nativeLength);
       throw error;
     }
     await this.#save(wanted, signal);
@@ -181,6 +206,79 @@ export class HeldMemory {
       reusedTokens,
       restoredTokens: reusedTokens - heldTokens,
       prefilledTokens: done,
+      patchedTokens: this.#patchedTokens,
+      seconds: (now() - begin) / 1000,
+    };
+  }
+
+  get #held(): WantedDocument[] {
+    return this.#layout.held;
+  }
+
+  /** How many of the memory's own documents hold the documents. */
+  get #nativeLength(): number {
+    return nativeIndex(this.#layout.pieces, this.#layout.pieces.length);
+  }
+
+  #push(document: WantedDocument): void {
+    this.#layout.held.push(document);
+    this.#layout.pieces.push([document.tokens.length]);
+  }
+
+  /** Keeps the first `count` documents; there is no tail. */
+  #shorten(count: number): void {
+    this.#memory.truncate(nativeIndex(this.#layout.pieces, count));
+    this.#layout.held.length = count;
+    this.#layout.pieces.length = count;
+    this.#saved = Math.min(this.#saved, count);
+    if (count > this.#firstPatched) return;
+    this.#firstPatched = Number.POSITIVE_INFINITY;
+    this.#patchedTokens = 0;
+  }
+
+  /** Undefined: read on from the first difference, as where nothing is held, or all that is wanted was read before. */
+  async #planEdits(wanted: readonly WantedDocument[], edits: EditOptions | undefined): Promise<Edits | undefined> {
+    if (edits === undefined || this.#held.length === 0) return undefined;
+    const { held, pieces } = this.#layout;
+    const planned = planEdits({ held, pieces, patchedTokens: this.#patchedTokens }, wanted, edits.beginningsOf);
+    if (planned === undefined || (await this.store?.holds(wanted)) === true) return undefined;
+    // Old and new lie beside each other for a while, and each edit may break two pages.
+    const changes = planned.steps.filter(({ kind }) => kind !== "keep").length;
+    const needed = pagesIn(pieces) + pagesFor(planned.tokens) + 3 * changes + edits.reservedPages;
+    return needed <= this.capacityPages ? planned : undefined;
+  }
+
+  async #edit(
+    { steps, tokens: total }: Edits,
+    wanted: readonly WantedDocument[],
+    signal: AbortSignal,
+    onProgress: (progress: ReadProgress) => void,
+    now: () => number,
+  ): Promise<ReadOutcome> {
+    const begin = now();
+    const first = steps.findIndex(({ kind }) => kind !== "keep");
+    let done = 0;
+    this.#dropTail();
+    this.#saved = Math.min(this.#saved, first);
+    this.#firstPatched = Math.min(this.#firstPatched, first);
+    try {
+      await applyEdits(this.#memory, this.#layout, steps, async (tokens) => {
+        for (let from = 0; from < tokens.length; from += chunkTokens) {
+          const chunk = tokens.slice(from, from + chunkTokens);
+          await this.#append(chunk, from === 0 ? new Int32Array([0]) : new Int32Array(0), signal, this.shape.reading);
+          done += chunk.length;
+          const tokensPerSecond = done / Math.max((now() - begin) / 1000, 1e-3);
+          onProgress({ done, total, tokensPerSecond, secondsLeft: (total - done) / tokensPerSecond });
+        }
+      });
+    } finally {
+      this.#patchedTokens += done;
+    }
+    return {
+      reusedTokens: tokensOf(wanted) - done,
+      restoredTokens: 0,
+      prefilledTokens: done,
+      patchedTokens: this.#patchedTokens,
       seconds: (now() - begin) / 1000,
     };
   }
@@ -241,7 +339,7 @@ export class HeldMemory {
       if (document === undefined || !(await this.#cancellable(signal, () => store.load(this.#memory, wanted, index)))) {
         return;
       }
-      this.#held.push(document);
+      this.#push(document);
       this.#saved = this.#held.length;
     }
   }
@@ -251,7 +349,7 @@ export class HeldMemory {
     const { store } = this;
     if (store === undefined) return;
     const unsaved = wanted.findIndex((document) => document.unsaved === true);
-    const end = Math.min(this.#held.length, unsaved < 0 ? wanted.length : unsaved);
+    const end = Math.min(this.#held.length, this.#firstPatched, unsaved < 0 ? wanted.length : unsaved);
     for (; this.#saved < end; this.#saved++) {
       if (signal.aborted) throw new QuireError("cancelled", "Stopped.");
       const index = this.#saved;
@@ -265,8 +363,8 @@ export class HeldMemory {
 
   #shortenTail(length: number): void {
     if (length === this.#tail.length) return;
-    if (length === 0) this.#memory.truncate(this.#held.length);
-    else this.#memory.truncate(this.#held.length + 1, length);
+    if (length === 0) this.#memory.truncate(this.#nativeLength);
+    else this.#memory.truncate(this.#nativeLength + 1, length);
     this.#tail = this.#tail.slice(0, length);
     this.#denseTail = Math.min(this.#denseTail, length);
   }
@@ -292,6 +390,10 @@ export class HeldMemory {
       signal.removeEventListener("abort", cancel);
     }
   }
+}
+
+function pagesIn(pieces: readonly (readonly number[])[]): number {
+  return pieces.flat().reduce((sum, tokens) => sum + pagesFor(tokens), 0);
 }
 
 function tokensOf(documents: readonly WantedDocument[]): number {

@@ -34,7 +34,7 @@ describe("an ask over JSON-RPC", function () {
     assert.deepEqual(planned.documents, result.documents);
     assert.equal(planned.usedTokens, result.meter.memoryTokens);
     assert.deepEqual([planned.tokenBudget, planned.budgetReason], [result.tokenBudget, result.budgetReason]);
-    assert.match(result.budgetReason, /2048 tokens, as asked/);
+    assert.match(result.budgetReason, /2,048 tokens, as asked/);
     for (const line of [/opened in .* threads/, /2 files collected/, /read in .* s/])
       assert.ok(logged(line), String(line));
   });

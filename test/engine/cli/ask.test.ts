@@ -120,7 +120,7 @@ describe("quire ask", function () {
       "8",
     ]);
     assert.equal(outcome.status, 0, outcome.err);
-    assert.match(outcome.out, /smollm2-135m on cpu .*: 0 tokens in memory, \d+ read in .* answered at/);
+    assert.match(outcome.out, /smollm2-135m on cpu .*: 0 tokens in memory, [\d,]+ read in .* answered at/);
     assert.doesNotMatch(outcome.out, /"stats"/);
   });
 

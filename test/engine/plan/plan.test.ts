@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { QuireError } from "../../../engine/errors.ts";
 import type { FileClass } from "../../../engine/plan/classify.ts";
-import { candidates, type Plan, type PlanInput, plan } from "../../../engine/plan/plan.ts";
+import { candidates, type Plan, type PlanInput, type Previous, plan } from "../../../engine/plan/plan.ts";
 
 function file(path: string, tokens: number, more: Partial<PlanInput> = {}): PlanInput {
   return { path, class: "source", changedMs: 0, tokens, ...more };
@@ -14,8 +14,14 @@ function shown(planned: Plan): string[] {
   return planned.documents.map(({ path, detail }) => (detail === "full" ? path : `${path} (${detail})`));
 }
 
+function inFull(paths: readonly string[]): Previous {
+  return new Map(paths.map((path) => [path, "full"]));
+}
+
+const resultOf = ({ documents }: Plan): Previous => new Map(documents.map(({ path, detail }) => [path, detail]));
+
 function check(files: PlanInput[], budget: number, previous: string[], expected: string[]): void {
-  assert.deepEqual(shown(plan(files, budget, previous)), expected);
+  assert.deepEqual(shown(plan(files, budget, inFull(previous))), expected);
 }
 
 describe("plan: who gets in", () => {
@@ -109,6 +115,19 @@ describe("plan: order and what stays", () => {
     check([...files, file("new", 10)], 90, ["a", "b"], ["a", "b"]);
   });
 
+  it("keeps what was read in full though it grew; what comes last in memory gives way", () => {
+    // Bug: a file that was edited and thus the longest changed places with its outline, and memory was read again.
+    const outlined = (path: string, tokens: number) => file(path, tokens, { outlineTokens: 5 });
+    const previous: Previous = new Map([
+      ["a", "full"],
+      ["b", "full"],
+      ["c", "outline"],
+    ]);
+    const files = [outlined("a", 47), outlined("b", 40), outlined("c", 41)];
+    assert.deepEqual(shown(plan(files, 95, previous)), ["a", "b", "c (outline)"]);
+    assert.deepEqual(shown(plan(files, 60, previous)), ["a", "b (outline)", "c (outline)"]);
+  });
+
   it("does push out documents of less value", () => {
     const docs = file("notes", 45, { class: "docs" });
     check([file("a", 45), docs, file("new", 40)], 95, ["a", "notes"], ["a", "new"]);
@@ -133,7 +152,7 @@ describe("candidates", () => {
       candidates(files, 100).some(({ path }) => path === "read"),
       false,
     );
-    assert.equal(candidates(files, 100, ["read"])[0]?.path, "read");
+    assert.equal(candidates(files, 100, inFull(["read"]))[0]?.path, "read");
   });
 });
 
@@ -154,7 +173,7 @@ const anyBudget = fc.integer({ min: 1, max: 5000 });
 /** A plan, or undefined where not even one file fits. */
 function planned(files: PlanInput[], budget: number, previous: string[]): Plan | undefined {
   try {
-    return plan(files, budget, previous);
+    return plan(files, budget, inFull(previous));
   } catch (error) {
     assert.ok(error instanceof QuireError && error.code === "budget-too-small");
     assert.ok(files.every(({ tokens }) => tokens > budget));
@@ -199,11 +218,7 @@ describe("plan: for any workspace", () => {
       fc.property(anyFiles, anyBudget, (files, budget) => {
         const first = planned(files, budget, []);
         if (first === undefined) return;
-        const again = plan(
-          files,
-          budget,
-          first.documents.map(({ path }) => path),
-        );
+        const again = plan(files, budget, resultOf(first));
         assert.deepEqual(again.documents, first.documents);
       }),
     );
@@ -217,11 +232,7 @@ describe("plan: for any workspace", () => {
         const first = planned(files, budget, []);
         if (first === undefined) return;
         const added: PlanInput = { ...rest, path: "zz-added", class: "data" };
-        const next = plan(
-          [...files, added],
-          budget,
-          first.documents.map(({ path }) => path),
-        );
+        const next = plan([...files, added], budget, resultOf(first));
         const before = first.documents.filter(({ path }) => path !== "zz-added");
         const kept = next.documents.filter(({ detail, path }) => detail === "full" && path !== "zz-added");
         assert.deepEqual(
@@ -238,7 +249,7 @@ describe("plan: for any workspace", () => {
         const first = planned(files, budget, []);
         if (first === undefined) return;
         const previous = first.documents.map(({ path }) => path);
-        const next = plan(files, budget + more, previous).documents.map(({ path }) => path);
+        const next = plan(files, budget + more, resultOf(first)).documents.map(({ path }) => path);
         const kept = next.filter((path) => previous.includes(path));
         assert.deepEqual(
           kept,

@@ -1,0 +1,62 @@
+// edits.test.ts — a file changes between two questions: what changed is encoded, nothing else, and the answer's tokens say so.
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import type { AskResult } from "../../engine/protocol.ts";
+import { Place, sourceText } from "./cli/quire.ts";
+import { askOf, EngineProcess } from "./engine-process.ts";
+
+describe("a changed file", function () {
+  this.timeout(300_000);
+  const place = new Place();
+  const names = ["a", "b", "c", "d", "e"];
+  let root = "";
+  let engine: EngineProcess;
+
+  before(async () => {
+    await place.prepare();
+    root = place.workspace("w", Object.fromEntries(names.map((name, i) => [`src/${name}.js`, sourceText(i, 4)])));
+    engine = await EngineProcess.start(place.home, { QUIRE_MEMORY: "on" });
+  });
+  after(async () => {
+    await engine.dispose();
+    place.dispose();
+  });
+
+  const ask = (exact = false): Promise<AskResult> => {
+    const params = askOf(root, "Hello there, who are you?", { maxTokens: 4 });
+    return engine.ask({ ...params, settings: { ...params.settings, exact } }).result;
+  };
+  const write = (name: string, text: string): void => writeFileSync(path.join(root, "src", `${name}.js`), text);
+
+  it("is encoded in place: its block and the outline's line, not the files behind it", async () => {
+    const cold = await ask();
+    assert.equal(cold.stats.patchedTokens, 0);
+    const [, first] = cold.documents;
+    assert.ok(first !== undefined);
+    const name = path.basename(first.path, ".js");
+    const text = sourceText(names.indexOf(name), 4);
+    write(name, text.replace(/\{\n/, "{\n  const patience = 4711;\n"));
+    const edited = await ask();
+    const { patchedTokens, prefilledTokens } = edited.stats;
+    assert.ok(patchedTokens > 0 && patchedTokens < 300, `${patchedTokens} tokens in place`);
+    assert.ok(prefilledTokens < patchedTokens + 1024, "the rest is the question's own");
+    const memory = cold.meter.memoryTokens;
+    assert.ok(edited.meter.memoryTokens > memory && edited.meter.memoryTokens < memory + 64);
+    assert.deepEqual(
+      edited.documents.map((document) => document.path),
+      cold.documents.map((document) => document.path),
+    );
+
+    const again = await ask();
+    assert.equal(again.stats.patchedTokens, patchedTokens, "and never twice");
+    write(name, text);
+  });
+
+  it("is read again, with all behind it, where the answer is to be exact", async () => {
+    await ask();
+    const exact = await ask(true);
+    assert.equal(exact.stats.patchedTokens, 0);
+  });
+});

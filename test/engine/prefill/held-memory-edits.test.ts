@@ -1,0 +1,185 @@
+// held-memory-edits.test.ts — a memory that follows edits in place, on a small random model.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { QuireError } from "../../../engine/errors.ts";
+import { readGguf } from "../../../engine/models/gguf.ts";
+import { native } from "../../../engine/native.ts";
+import { HeldMemory, pagesFor, type ReadOutcome, type WantedDocument } from "../../../engine/prefill/held-memory.ts";
+import type { Memory, Model } from "../../../native/index.d.ts";
+import { dense, options } from "../generate-options.ts";
+import { randomFrom, tinyModel, writeGguf } from "../models/gguf-writer.ts";
+
+const shape = { summary: "mean-spread", rope: { factor: 1, originalContext: 0 } } as const;
+const never = new AbortController().signal;
+/** Every tenth token begins a block. */
+const edits = {
+  reservedPages: 8,
+  beginningsOf: (tokens: Int32Array) => Uint8Array.from(tokens, (_, i) => (i % 10 === 0 ? 2 : 0)),
+};
+
+function document(name: string, tokens: number, seed: number): WantedDocument {
+  const random = randomFrom(seed);
+  return { path: name, tokens: Int32Array.from({ length: tokens }, () => Math.floor(random() * 280)) };
+}
+
+function changed({ path: name, tokens }: WantedDocument, at: number, ...added: number[]): WantedDocument {
+  return { path: name, tokens: Int32Array.from([...tokens.slice(0, at), 281, ...added, ...tokens.slice(at + 1)]) };
+}
+
+/** A native memory whose handle a test can look into. */
+function spying(handles: Memory[]) {
+  const real = native();
+  class Spied extends real.Memory {
+    constructor(...given: ConstructorParameters<typeof real.Memory>) {
+      super(...given);
+      handles.push(this);
+    }
+  }
+  return { ...real, Memory: Spied } as ReturnType<typeof native>;
+}
+
+describe("held memory, edited in place", () => {
+  let folder = "";
+  let model: Model;
+  let memory: HeldMemory;
+  const handles: Memory[] = [];
+  const digest = (): string => handles.at(-1)?.digest() ?? "";
+  const [a, b, c, d] = [
+    document("a", 300, 1),
+    document("b", 700, 2),
+    document("c", 17, 3),
+    document("d", 900, 4),
+  ] as const;
+  const documents = [a, b, c, d];
+  const total = 300 + 700 + 17 + 900;
+
+  before(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), "quire-edits-"));
+    const file = path.join(folder, "tiny.gguf");
+    await writeFile(file, writeGguf(tinyModel({ heads: 4, kvHeads: 2 })).bytes);
+    const { geometry, tensors } = await readGguf(file);
+    model = await native().openModel({ path: file, geometry, tensors, threads: 1, cpu: "auto" });
+  });
+  after(async () => {
+    model.dispose();
+    await rm(folder, { recursive: true, force: true });
+  });
+  beforeEach(async () => {
+    memory = new HeldMemory(spying(handles), model, shape, 200);
+    await read(documents);
+  });
+  afterEach(() => memory.dispose());
+
+  const read = (wanted: readonly WantedDocument[], signal = never): Promise<ReadOutcome> =>
+    memory.read(wanted, signal, () => {}, undefined, edits);
+  /** Without edits. */
+  const readAgain = (wanted: readonly WantedDocument[]): Promise<ReadOutcome> => memory.read(wanted, never, () => {});
+  const ask = async (): Promise<number[]> => {
+    await memory.readTail(Int32Array.from([5, 6, 7]), true, never, () => {});
+    const greedy = options({ maxTokens: 12, selection: { ...dense, pageBudget: 256 } });
+    return [...(await memory.generate(greedy, never, () => {})).tokens];
+  };
+
+  it("encodes the changed block and nothing behind it", async () => {
+    const { prefilledTokens, reusedTokens, patchedTokens } = await read([a, changed(b, 333), c, d]);
+    assert.deepEqual([prefilledTokens, patchedTokens], [32, 32]); // pages 320 to 352
+    assert.equal(reusedTokens, total - 32);
+    assert.equal(memory.tokens, total);
+    assert.deepEqual((await read([a, changed(b, 333), c, d])).prefilledTokens, 0);
+  });
+
+  it("holds the very bits of a fresh read where only the last document changed", async () => {
+    const wanted = [a, b, c, changed(d, 897, 1, 2)];
+    await readAgain(wanted);
+    const fresh = digest();
+    await readAgain(documents);
+    assert.notEqual(digest(), fresh);
+    assert.equal((await read(wanted)).prefilledTokens, 902 - 896);
+    assert.equal(digest(), fresh);
+  });
+
+  it("comes back to the same bits when an edit of the same length is undone", async () => {
+    const before = digest();
+    await read([a, changed(b, 333), c, d]);
+    assert.notEqual(digest(), before);
+    await read(documents);
+    assert.equal(digest(), before);
+  });
+
+  it("moves with blocks put in and taken out, with new and deleted files, round after round", async () => {
+    const random = randomFrom(9);
+    let wanted: WantedDocument[] = [...documents];
+    for (let round = 0; round < 12; round++) {
+      const at = Math.floor(random() * wanted.length);
+      const one = wanted[at] as WantedDocument;
+      const added = Array.from({ length: Math.floor(random() * 20) }, () => Math.floor(random() * 280));
+      wanted = wanted.with(at, changed(one, Math.floor(random() * (one.tokens.length - 1)), ...added));
+      if (round === 4) wanted.splice(1, 0, document("new", 60, 5));
+      if (round === 7) wanted.splice(2, 1);
+      await read(wanted);
+      assert.equal(
+        memory.tokens,
+        wanted.reduce((sum, { tokens }) => sum + tokens.length, 0),
+      );
+      assert.deepEqual(
+        memory.documents.map(({ path: name }) => name),
+        wanted.map(({ path: name }) => name),
+      );
+      const first = memory.firstPages();
+      const least = wanted.map(({ tokens }) => pagesFor(tokens.length));
+      for (const [i, pages] of least.slice(0, -1).entries()) assert.ok((first[i + 1] ?? 0) - (first[i] ?? 0) >= pages);
+      await ask();
+    }
+  });
+
+  it("never serves a read that asks for the exact memory", async () => {
+    const wanted = [a, changed(b, 333), c, d];
+    await read(wanted);
+    const { prefilledTokens, patchedTokens } = await readAgain(wanted);
+    assert.deepEqual([prefilledTokens, patchedTokens], [700 + 17 + 900, 0]);
+  });
+
+  it("saves nothing from the first edited document on", async () => {
+    const saved: number[] = [];
+    memory.store = {
+      holds: async () => false,
+      load: async () => false,
+      save: async (_memory, _documents, index) => void saved.push(index),
+      used: async () => {},
+    };
+    await read([a, changed(b, 333), c, d]);
+    await read([a, changed(b, 333), c, d, document("e", 30, 6)]);
+    assert.deepEqual(saved, [0]);
+  });
+
+  it("is as before the edit when it is stopped, and goes on from there", async () => {
+    const whole = digest();
+    const stopper = new AbortController();
+    stopper.abort();
+    const wanted = [a, changed(b, 333), c, d];
+    await assert.rejects(
+      read(wanted, stopper.signal),
+      (error) => error instanceof QuireError && error.code === "cancelled",
+    );
+    assert.equal(digest(), whole);
+    assert.equal((await read(wanted)).prefilledTokens, 32);
+  });
+
+  it("reads again where there is no room for old and new beside each other", async () => {
+    memory.dispose();
+    memory = new HeldMemory(
+      spying(handles),
+      model,
+      shape,
+      pagesFor(300) + pagesFor(700) + pagesFor(17) + pagesFor(900),
+    );
+    await read(documents);
+    const wanted = [a, changed(b, 333), c, d];
+    await read(wanted);
+    assert.equal(memory.tokens, total);
+    assert.deepEqual(memory.documents, wanted);
+  });
+});

@@ -321,7 +321,9 @@ __device__ inline Range narrowed(const Range& range, uint32_t bin, bool first) {
   if (first && bin == 0) return {0, range.low + (1ull << range.shift), 32 + 24};
   const unsigned long long low = range.low + (static_cast<unsigned long long>(bin) << range.shift);
   if (first && bin == kBins - 1) return {low, ~low, 32 + 24};
-  return {low, 1ull << range.shift, max(0, range.shift - 8)};
+  // A range that is no power of two ends within its last bin.
+  const unsigned long long width = 1ull << range.shift, left = range.low + range.width - low;
+  return {low, first ? width : min(width, left), max(0, range.shift - 8)};
 }
 
 // The bin of the cluster's histogram with the `wanted`-th largest: s.bin, how many lie above it (s.over) and in it (s.inside).

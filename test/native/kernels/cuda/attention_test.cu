@@ -417,7 +417,8 @@ TEST_F(Cuda, AStepIsScoreSelectAttendOfTheTwins) {
           KvPool pool(shape.kv_heads, shape.head_size, ragged(pages, 3), 11);
           summarise_all(pool, kind);
           const DevicePool device(pool);
-          const auto q = normal_floats(shape.heads * shape.head_size, 5, 2.0f);
+          // At 700 pages most votes are nothing next to the largest, so that the k-th is far below their mean.
+          const auto q = normal_floats(shape.heads * shape.head_size, 5, pages == 700 ? 20.0f : 2.0f);
           PageSelection selection;
           selection.vote = vote;
           selection.summary = kind;

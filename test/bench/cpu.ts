@@ -1,17 +1,19 @@
 // cpu.ts — prefill and decode on the CPU, side by side with llama.cpp: same file, threads, lengths, f16 KV, flash attention.
 //
-//   npm run bench -- cpu [--models a,b] [--tokens 512,4096] [--passes 3] [--threads 2] [--json]
+//   npm run bench -- cpu [--models a,b] [--tokens 512,4096,…] [--passes 3] [--threads 2] [--reading 2048] [--no-shares] [--json]
 //
-// Prefill: tokens/s of reading the first n tokens of real source. Decode: tokens/s of 32 forced steps after n tokens, with dense
-// attention and with page selection at the default budget. Passes are interleaved, medians are taken. The other engine is idle
-// while one is timed. Rows go to results/cpu.json.
+// Real source is read once to the longest length, with a stop at each: tokens/s of reading that far (dense, and sparsely with a
+// reading budget), and of 32 forced steps there (dense, and with page selection at the default budget); likewise llama.cpp. Passes
+// are interleaved, medians are taken (0.5B: 3, larger ones: 1). The other engine is idle while one is timed. Where CMake builds
+// native/cpu_shares.cpp, rows of the machine's ceilings, each op's share and the bytes per token follow. Rows: results/cpu.json.
 
 import { parseArgs } from "node:util";
 import { readGguf } from "../../engine/models/gguf.ts";
 import { native } from "../../engine/native.ts";
-import type { Selection } from "../../native/index.d.ts";
-import { dense } from "../engine/generate-options.ts";
+import type { Memory, Model, Selection } from "../../native/index.d.ts";
+import { dense, options } from "../engine/generate-options.ts";
 import { fetchedModel } from "../models/fetched-model.ts";
+import { cpuShares } from "./cpu-shares.ts";
 import { ensurePeer, peerVersion } from "./peer/ensure-peer.ts";
 import { Peer } from "./peer/peer-client.ts";
 import { median, printRow, provenance, type Row, writeRows } from "./results-file.ts";
@@ -20,9 +22,11 @@ import { sourceTokens } from "./source-text.ts";
 const { values } = parseArgs({
   options: {
     models: { type: "string", default: "qwen2.5-coder-0.5b,qwen2.5-coder-1.5b" },
-    tokens: { type: "string", default: "512,4096" },
-    passes: { type: "string", default: "3" },
+    tokens: { type: "string", default: "512,4096,8192,16384,30000" },
+    passes: { type: "string" },
     threads: { type: "string", default: "0" },
+    reading: { type: "string", default: "2048" },
+    "no-shares": { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -31,102 +35,114 @@ const lengths = values.tokens
   .split(",")
   .map(Number)
   .sort((a, b) => a - b);
-const passes = Number(values.passes);
+const longest = lengths.at(-1) ?? 0;
 const threads = Number(values.threads) || native().machine().cores;
 const steps = 32;
 const chunk = 512;
-const pageBudget = 1024;
-const selection: Selection = { ...dense, pageBudget };
+const selection: Selection = { ...dense, pageBudget: 1024 };
+const reading: Selection = { ...dense, pageBudget: Number(values.reading) };
 
 interface Timings {
   prefill: number[];
+  sparsePrefill: number[];
   dense: number[];
   sparse: number[];
   peerPrefill: number[];
   peerDecode: number[];
 }
 
+/** Reads to each length in turn; `at` is called there with the seconds of reading so far. */
+async function readThrough(
+  model: Model,
+  text: Int32Array,
+  how: Selection,
+  at: (memory: Memory, length: number, seconds: number) => Promise<void>,
+): Promise<void> {
+  const rope = { factor: 1, originalContext: 0 };
+  const memory = new (native().Memory)(model, { pages: ((longest + steps) >> 4) + 8, summary: "mean-spread", rope });
+  let [seconds, from] = [0, 0];
+  for (const length of lengths) {
+    const began = performance.now();
+    while (from < length) {
+      const until = Math.min(length, from + chunk);
+      await memory.append(text.slice(from, until), from === 0 ? Int32Array.of(0) : new Int32Array(0), how);
+      from = until;
+    }
+    seconds += (performance.now() - began) / 1000;
+    await at(memory, length, seconds);
+  }
+  memory.dispose();
+}
+
 async function run(name: string): Promise<Row[]> {
   const path = await fetchedModel(name);
   const { geometry, tensors, tokenizer } = await readGguf(path);
+  const passes = Number(values.passes ?? (name.includes("0.5b") ? 3 : 1));
   const model = await native().openModel({ path, geometry, tensors, threads, cpu: "auto" });
-  const longest = (lengths.at(-1) ?? 0) + steps;
-  const text = sourceTokens(tokenizer, longest);
+  const text = sourceTokens(tokenizer, longest + steps);
   const peer = new Peer(await ensurePeer());
   const opened = await peer.open({ path, contextSize: longest + 64, threads, batchSize: chunk });
   const libraries = await peer.libraries();
 
   const timings = new Map<number, Timings>(
-    lengths.map((length) => [length, { prefill: [], dense: [], sparse: [], peerPrefill: [], peerDecode: [] }]),
+    lengths.map((length) => [
+      length,
+      { prefill: [], sparsePrefill: [], dense: [], sparse: [], peerPrefill: [], peerDecode: [] },
+    ]),
   );
+  const say = (pass: number, what: string): void =>
+    void process.stderr.write(`${name}, pass ${pass + 1} of ${passes}: ${what}\n`);
   for (let pass = 0; pass < passes; pass++) {
-    for (const [length, into] of timings) {
-      const rope = { factor: 1, originalContext: 0 };
-      const memory = new (native().Memory)(model, { pages: (longest >> 4) + 8, summary: "mean-spread", rope });
-      const began = performance.now();
-      for (let from = 0; from < length; from += chunk) {
-        await memory.append(
-          text.slice(from, Math.min(length, from + chunk)),
-          from === 0 ? Int32Array.of(0) : new Int32Array(0),
-        );
-      }
-      into.prefill.push((1000 * length) / (performance.now() - began));
+    await readThrough(model, text, dense, async (memory, length, seconds) => {
+      const into = timings.get(length);
+      into?.prefill.push(length / seconds);
       const forced = text.slice(length, length + steps);
       const decode = async (chosen: Selection): Promise<number> => {
-        const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 0 };
-        const options = { maxTokens: steps, sampling, selection: chosen, stopTokens: [], pageMass: false };
-        const { seconds, tokens } = await memory.generate({ ...options, forced }, () => {});
+        const result = await memory.generate(options({ maxTokens: steps, selection: chosen, forced }), () => {});
         memory.truncate(1, length - 1);
         await memory.append(text.slice(length - 1, length), new Int32Array(0));
-        return tokens.length / seconds;
+        return result.tokens.length / result.seconds;
       };
-      into.dense.push(await decode({ ...selection, pageBudget: 0 }));
-      into.sparse.push(await decode(selection));
-      memory.dispose();
-
-      into.peerPrefill.push(length / (await peer.prefill([], [...text.slice(0, length)])));
-      const seconds = await peer.decode([...text.slice(0, length)], [...forced]);
-      into.peerDecode.push(steps / seconds.reduce((sum, step) => sum + step, 0));
-      process.stderr.write(`${name} ${length} tokens, pass ${pass + 1} of ${passes}\n`);
+      into?.dense.push(await decode(dense));
+      into?.sparse.push(await decode(selection));
+      say(pass, `${length} tokens read in ${seconds.toFixed(1)} s`);
+    });
+    await readThrough(model, text, reading, async (_, length, seconds) => {
+      timings.get(length)?.sparsePrefill.push(length / seconds);
+      say(pass, `${length} tokens read sparsely in ${seconds.toFixed(1)} s`);
+    });
+    const theirs = await peer.readAndStep({ tokens: [...text], lengths, steps });
+    for (const [i, { readSeconds, decodeSeconds }] of theirs.entries()) {
+      const length = lengths[i] ?? 0;
+      timings.get(length)?.peerPrefill.push(length / readSeconds);
+      timings.get(length)?.peerDecode.push(steps / decodeSeconds);
+      say(pass, `${length} tokens read by llama.cpp in ${readSeconds.toFixed(1)} s`);
     }
   }
   await peer.dispose();
   const { backend } = model.info;
   model.dispose();
 
-  const about = {
-    threads,
-    backend,
-    pageBudget,
-    summary: "mean-spread",
-    vote: selection.vote,
-    denseLayers: 0,
-    steps,
-    passes,
-  };
+  const { pageBudget } = selection;
+  const how = { pageBudget, readingBudget: reading.pageBudget, summary: "mean-spread", vote: selection.vote };
+  const about = { threads, backend, ...how, denseLayers: selection.denseLayers, steps, passes };
   const peerAbout = { peerVersion, libraries, flashAttention: opened.flashAttention, kv: opened.kv };
-  return [...timings].flatMap(([tokens, t]) => {
+  const rows = [...timings].flatMap(([tokens, t]) => {
     const row = (what: string, mode: string, ours: number[], theirs: number[]): Row => {
       const [quire, other] = [median(ours), median(theirs)];
-      return {
-        bench: "cpu",
-        model: name,
-        what,
-        tokens,
-        mode,
-        quire,
-        peer: other,
-        ratio: quire / other,
-        ...about,
-        ...peerAbout,
-      };
+      const measured = { quire, peer: other, ratio: quire / other };
+      return { bench: "cpu", model: name, what, tokens, mode, ...measured, ...about, ...peerAbout };
     };
     return [
       row("prefill", "dense", t.prefill, t.peerPrefill),
+      row("prefill", "sparse", t.sparsePrefill, t.peerPrefill),
       row("decode", "dense", t.dense, t.peerDecode),
       row("decode", "sparse", t.sparse, t.peerDecode),
     ];
   });
+  if (values["no-shares"]) return rows;
+  const shares = await cpuShares(path, { lengths, threads, pageBudget, readingBudget: reading.pageBudget });
+  return [...rows, ...shares.map((row): Row => ({ bench: "cpu shares", model: name, ...row }))];
 }
 
 const made = provenance();
@@ -136,5 +152,5 @@ for (const name of values.models.split(",")) {
     rows.push({ ...row, ...made });
     printRow(rows.at(-1) ?? row, values.json);
   }
+  writeRows("cpu", rows); // what is done stays if a later model is stopped
 }
-writeRows("cpu", rows);

@@ -23,7 +23,7 @@ function madeBy(row: Row | undefined): string {
 }
 
 function cpu(): string {
-  const rows = readRows("cpu");
+  const rows = readRows("cpu").filter((row) => row.bench === "cpu");
   if (rows.length === 0) return "";
   const cells = rows.map((row) => [
     text(row.model),

@@ -103,6 +103,15 @@ export class Peer {
   decode(before: readonly number[], tokens: readonly number[]): Promise<number[]> {
     return this.#call("decode", { before, tokens }, z.array(z.number()));
   }
+  /** Per length: seconds of reading that far, and of `steps` steps after it. */
+  readAndStep(options: {
+    tokens: readonly number[];
+    lengths: readonly number[];
+    steps: number;
+  }): Promise<{ readSeconds: number; decodeSeconds: number }[]> {
+    const measured = z.array(z.object({ readSeconds: z.number(), decodeSeconds: z.number() }));
+    return this.#call("readAndStep", options, measured);
+  }
   generate(options: {
     tokens: readonly number[];
     maxTokens: number;

@@ -2,7 +2,8 @@
 //
 // In: `node peer.mjs <folder that holds node_modules/node-llama-cpp>`, then one request a line: {id, method, params}. Out: one
 // line a request: {id, result} or {id, error}; everything else goes to standard error. Methods: open, tokenize, detokenize,
-// logits, prefill, decode, generate, libraries, close. Runs on the CPU with the binary as shipped: never builds, never downloads.
+// logits, prefill, decode, readAndStep, generate, libraries,
+// close. Runs on the CPU with the binary as shipped: never builds, never downloads.
 // It drives node-llama-cpp's own bindings (`_ctx`, pinned version), so that no JavaScript between the tokens counts
 // against llama.cpp's speed.
 
@@ -145,6 +146,29 @@ const methods = {
       seconds.push(Number(process.hrtime.bigint() - start) / 1e9);
     }
     return seconds;
+  },
+
+  /**
+   * Reads `tokens` once; at each of `lengths`, ascending: the seconds of reading that far, and the seconds of `steps` single-token
+   * steps over what follows, which are taken back before reading goes on.
+   */
+  async readAndStep({ tokens, lengths, steps }) {
+    const { context } = opened();
+    forget();
+    const results = [];
+    let [read, at] = [0, 0];
+    for (const length of lengths) {
+      const begin = process.hrtime.bigint();
+      await decode(tokens.slice(at, length), at, false);
+      read += Number(process.hrtime.bigint() - begin) / 1e9;
+      const start = process.hrtime.bigint();
+      for (let i = 0; i < steps; i++) await decode([tokens[length + i]], length + i, false);
+      const decodeSeconds = Number(process.hrtime.bigint() - start) / 1e9;
+      results.push({ readSeconds: read, decodeSeconds });
+      if (!context._ctx.removeTokenCellsFromSequence(0, length, -1)) throw new Error("The cache cannot be cut.");
+      at = length;
+    }
+    return results;
   },
 
   /** Greedy continuation until a stop token (not returned) or `maxTokens`. `keep` tokens already in the cache are not read again. */

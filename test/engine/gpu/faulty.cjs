@@ -43,7 +43,12 @@ module.exports = {
   ...real,
   surface: fault === "other sources" ? real.surface - 1 : real.surface,
   Memory,
-  machine: () => ({ ...real.machine(), gpu: gpu() }),
+  // Without RAM to spare, what the GPU has no room for has none elsewhere.
+  machine: () => ({
+    ...real.machine(),
+    ...(fault === "too little for the budget" && { availableBytes: 1e8 }),
+    gpu: gpu(),
+  }),
   openModel: async (options) => {
     const model = await real.openModel(options);
     const info = { ...model.info, backend: "cuda Test GPU" };

@@ -2,16 +2,14 @@
 //
 // What cannot be brought is said and left to the tests, which skip themselves, or fail with E2E_REQUIRED=1. The browser comes
 // from the system's packages, as root or with sudo where it asks for no password.
-import { existsSync } from "node:fs";
+import { findBrowser } from "./browser.mjs";
 import { ensureCodeServer } from "./code-server.mjs";
 import { onPath } from "./prerequisites.mjs";
 import { run, Stop, step } from "./steps.mjs";
 import { ensurePackage } from "./vsix.mjs";
 
-const browsers = ["chromium", "chromium-browser", "google-chrome"];
-
 async function ensureBrowser() {
-  if (existsSync(process.env.QUIRE_BROWSER ?? "") || onPath(browsers) !== undefined) return;
+  if (findBrowser() !== undefined) return;
   const apt = onPath(["apt-get"]);
   const sudo = process.getuid?.() === 0 ? undefined : onPath(["sudo"]);
   if (apt === undefined || (process.getuid?.() !== 0 && sudo === undefined))
@@ -25,15 +23,16 @@ async function ensureBrowser() {
   });
 }
 
-/** Brings all of it and says where the package lies, to the tests that this process starts. */
+/** Brings all of it, where that is possible, and says where the package lies, to the tests that this process starts. */
 export async function prepareEndToEnd() {
-  for (const bring of [ensureBrowser, ensureCodeServer]) {
-    try {
-      await bring();
-    } catch (error) {
-      if (!(error instanceof Stop)) throw error;
-      process.stderr.write(`${error.message}\n`);
-    }
+  try {
+    if (process.platform !== "linux") throw new Stop("the tests in a real editor run on Linux alone, so far");
+    await ensureBrowser();
+    await ensureCodeServer();
+  } catch (error) {
+    if (!(error instanceof Stop)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return;
   }
   process.env.QUIRE_VSIX = await ensurePackage();
 }

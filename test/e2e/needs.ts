@@ -5,6 +5,7 @@
 
 import { existsSync } from "node:fs";
 import { findModel } from "../../engine/models/catalog.ts";
+import { findBrowser } from "../../scripts/browser.mjs";
 import { codeServer, codeServerReady } from "../../scripts/code-server.mjs";
 import { findTestModel } from "../engine/models/find-model.ts";
 
@@ -22,19 +23,14 @@ export interface Needs {
   model: string;
 }
 
-const browsers = [
-  process.env.QUIRE_BROWSER ?? "",
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-];
-
 /** All of it, or why a test cannot run. */
 export function lookForNeeds(): Needs | string {
+  // What a process is, and what it runs, is read from /proc.
+  if (process.platform !== "linux") return "they run on Linux alone, so far";
   const { node, entry } = codeServer();
   if (!codeServerReady()) return "code-server is not installed";
-  const browser = browsers.find((file) => file !== "" && existsSync(file));
-  if (browser === undefined) return "no Chromium is installed";
+  const browser = findBrowser();
+  if (browser === undefined) return "there is no Chromium (name one in QUIRE_BROWSER)";
   const vsix = process.env.QUIRE_VSIX;
   if (vsix === undefined || !existsSync(vsix)) return "the extension is not packaged";
   const catalogued = findModel(smallModel);

@@ -3,12 +3,12 @@
 // In: which theme, recording and size. Out: a page, and what the panel sent and said. Without Chromium the tests are skipped
 // loudly, and fail where E2E_REQUIRED=1. Nothing of the panel is stubbed; the host is a recording or the test itself.
 
-import { existsSync } from "node:fs";
 import { type Browser, chromium, type Page } from "playwright-core";
 import type { PanelState, PanelTurn, ToHost, ToPanel } from "../../media/messages.ts";
+import { findBrowser } from "../../scripts/browser.mjs";
 import { servePanel } from "../../scripts/panel.mjs";
 
-const executablePath = process.env.QUIRE_CHROMIUM ?? "/usr/bin/chromium";
+const executablePath = findBrowser();
 
 export interface Opened {
   page: Page;
@@ -44,11 +44,10 @@ export class PanelBrowser {
 
   /** Undefined: there is no Chromium, and it has been said. */
   static async start(): Promise<PanelBrowser | undefined> {
-    if (!existsSync(executablePath)) {
-      if (process.env.E2E_REQUIRED === "1") throw new Error(`Chromium is required at ${executablePath}.`);
-      console.error(
-        `SKIPPED: the panel's browser tests need Chromium at ${executablePath} (apt-get install chromium).`,
-      );
+    if (executablePath === undefined) {
+      const words = "The panel's browser tests need Chromium: install it, or name one in QUIRE_BROWSER.";
+      if (process.env.E2E_REQUIRED === "1") throw new Error(words);
+      console.error(`SKIPPED: ${words}`);
       return undefined;
     }
     const browser = await chromium.launch({

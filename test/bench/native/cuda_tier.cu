@@ -92,8 +92,9 @@ Trace worst_trace(const Geometry& g, int64_t n, int64_t pages) {
   uint32_t random = 1;
   for (int64_t i = 0; i < trace.steps * g.layers * g.kv_heads; ++i)
     for (int64_t page = 0; page < pages; ++page) {
-      random = random * 1664525u + 1013904223u;
-      trace.chosen.push_back(static_cast<int32_t>(page * stretch + (random >> 8) % stretch));
+      random = random * 1664525u + 1013904223u;  // its low bits come again soon: the high ones choose
+      trace.chosen.push_back(
+          static_cast<int32_t>(page * stretch + (static_cast<int64_t>(random >> 8) * stretch >> 24)));
     }
   return trace;
 }
@@ -150,7 +151,7 @@ int bench(int argc, char** argv) {
   g.rope_base = 1e6f;
   const auto model = random_model(g, true);
   const auto begin = std::chrono::steady_clock::now();
-  Memory memory(g, context / kPageTokens + 64, Summary::kMeanSpread, Memory::Place::kDevice);
+  Memory memory(g, context / kPageTokens + 256, Summary::kMeanSpread, Memory::Place::kDevice);
   GpuForward forward(model, memory, {}, cap);
   if (forward.tier() == nullptr) throw Error("bad-option", "all pages fit under the cap: there is no tier to measure");
   PageTier& tier = *forward.tier();

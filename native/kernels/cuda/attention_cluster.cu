@@ -46,6 +46,7 @@ constexpr int kFifoBytes =
     kWarps * 24576;  // tiles of summaries, then what choosing needs, then pages, then what is merged
 constexpr int kBins = 256;
 constexpr int kCopies = 4;
+constexpr int kAtOnce = 4;         // pages of a thread whose votes are summed together
 constexpr int kFew = 128;          // keys ranked by comparing all with all
 constexpr int kScores = 4096;      // that a block keeps in shared memory
 constexpr int kMostPages = 32768;  // of a block
@@ -123,9 +124,10 @@ __device__ inline void sync_cluster() {
 
 // Where a block stands: what all of its phases need to know.
 struct Place {
-  int thread, lane, warp, blocks, rank, group;
+  int thread, lane, warp, blocks, log_blocks, rank, group;
   int64_t g;
   int32_t n, entries;            // of the list, of what is attended to
+  int used;                      // blocks that attend
   int32_t each, begin, mine;     // entries of a block; this block's
   int32_t page_begin, page_end;  // pages that this block scores
   int32_t vote_begin, vote_end;  // those of them that are not forced
@@ -169,7 +171,7 @@ __device__ void take_token(const AttentionStep& step, const StepState& state, Sh
     s.q[x / kHalf][pair.x] = out.x;
     s.q[x / kHalf][pair.y] = out.y;
   }
-  if (turns && at.rank == (at.entries - 1) / at.each && at.thread < kHalf) {
+  if (turns && at.rank == at.used - 1 && at.thread < kHalf) {
     const int2 pair = pair_of(at.thread);
     const float* const k = step.k + at.g * D;
     const float* const v = step.v + at.g * D;
@@ -212,12 +214,13 @@ struct Tiles {
     close_copies();
   }
   __device__ void begin() {
-    int32_t slots[kStages];
-#pragma unroll
-    for (int ahead = 0; ahead < kStages; ++ahead) slots[ahead] = slot_of(tile + ahead * kWarps);
-#pragma unroll
-    for (int ahead = 0; ahead < kStages - 1; ++ahead) fetch(tile + ahead * kWarps, slots[ahead]);
-    next_slot = slots[kStages - 1];
+    int32_t slot = slot_of(tile);
+#pragma unroll 1
+    for (int ahead = 0; ahead < kStages - 1; ++ahead) {
+      next_slot = slot_of(tile + (ahead + 1) * kWarps);
+      fetch(tile + ahead * kWarps, slot);
+      slot = next_slot;
+    }
   }
   // Once the current tile is there: the one after those on their way.
   __device__ void go_on() {
@@ -370,20 +373,33 @@ __device__ void choose(const AttentionStep& step, Shared<D>& s, Choice& choice, 
   else
     __syncthreads();
   const auto each = [&](auto f) {
-#pragma unroll 4
+#pragma unroll 2
     for (int32_t i = at.vote_begin + at.thread; i < at.vote_end; i += kThreads)
       f(i, key_of(choice.votes[i - at.page_begin], i));
   };
-#pragma unroll 2
-  for (int32_t i = at.vote_begin + at.thread; i < at.vote_end; i += kThreads) {
-    const float* const x = scores + i - at.page_begin;
-    float vote = softmax ? 0.0f : minus_infinity();
+#pragma unroll 1
+  for (int32_t i = at.vote_begin + at.thread; i < at.vote_end; i += kAtOnce * kThreads) {
+    float vote[kAtOnce];
 #pragma unroll
-    for (int h = 0; h < kMaxGroup; ++h)
-      if (h < at.group) vote = softmax ? vote + exp2_fast(x[h * stride] - s.norm[h]) : fmaxf(vote, x[h * stride]);
-    vote = number(vote);
-    choice.votes[i - at.page_begin] = vote;
-    atomicAdd(&choice.histogram[at.lane % kCopies][first_bin(key_of(vote, i), range)], 1u);
+    for (int j = 0; j < kAtOnce; ++j) vote[j] = softmax ? 0.0f : minus_infinity();
+#pragma unroll 1
+    for (int h = 0; h < at.group; ++h) {
+      const float* const x = scores + h * stride + i - at.page_begin;
+      const float norm = s.norm[h];
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) {
+        const float of_page = i + j * kThreads < at.vote_end ? x[j * kThreads] : 0.0f;
+        vote[j] = softmax ? vote[j] + exp2_fast(of_page - norm) : fmaxf(vote[j], of_page);
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      const int32_t page = i + j * kThreads;
+      if (page >= at.vote_end) continue;
+      vote[j] = number(vote[j]);
+      choice.votes[page - at.page_begin] = vote[j];
+      atomicAdd(&choice.histogram[at.lane % kCopies][first_bin(key_of(vote[j], page), range)], 1u);
+    }
   }
   for (bool first = true;; first = false) {
     __syncthreads();
@@ -496,7 +512,7 @@ __device__ void attend(const AttentionStep& step, Shared<D>& s, unsigned char* s
     if (k < mine) fetch_page<D>(fifo + k % kStages * Page<D>::kBytes, pages + slot * 2 * kPageTokens * D, at.lane);
     close_copies();
   };
-#pragma unroll
+#pragma unroll 1
   for (int k = 0; k < kStages - 1; ++k) fetch(k);
   const Query<D> query = load_query<D>(s.q[r], r < at.group, step.scale * kLog2E);
   Running<D> run;
@@ -547,14 +563,14 @@ __device__ void attend(const AttentionStep& step, Shared<D>& s, unsigned char* s
           sum = {sum.x + factor * out.x, sum.y + factor * out.y, sum.z + factor * out.z, sum.w + factor * out.w};
         }
       const int block = x / 8;  // of 32 channels
-      *of(&s.parts[(block / at.blocks * at.blocks + at.rank) * 8 + x % 8], block % at.blocks) = sum;
+      *of(&s.parts[((block & ~(at.blocks - 1)) + at.rank) * 8 + x % 8], block & (at.blocks - 1)) = sum;
     }
 }
 
 // The channels that this block adds up, one warp 32 of them.
 template <int D>
 __device__ void add_parts(const AttentionStep& step, const Shared<D>& s, const Place& at) {
-  const int used = max(1, (at.entries + at.each - 1) / at.each);
+  const int used = at.used;
   const float* const parts = reinterpret_cast<const float*>(s.parts);
   for (int x = at.warp; x * at.blocks + at.rank < at.group * D / 32; x += kWarps) {
     const int block = x * at.blocks + at.rank;
@@ -575,7 +591,7 @@ __device__ void add_parts(const AttentionStep& step, const Shared<D>& s, const P
 
 template <int D>
 __device__ void add_masses(const AttentionStep& step, Shared<D>& s, const Place& at) {
-  const int used = max(1, (at.entries + at.each - 1) / at.each);
+  const int used = at.used;
   if (at.thread < at.group) {
     float largest = minus_infinity(), total = 0;
     for (int p = 0; p < used; ++p) largest = fmaxf(largest, s.part[p][at.thread].x);
@@ -597,16 +613,18 @@ __device__ inline Place place_of(const AttentionStep& step, int32_t n, bool choo
   at.lane = at.thread % kWarp;
   at.warp = at.thread / kWarp;
   at.blocks = static_cast<int>(gridDim.x);
+  at.log_blocks = __ffs(at.blocks) - 1;
   at.rank = static_cast<int>(blockIdx.x);
   at.group = step.heads / step.kv.kv_heads;
   at.g = blockIdx.y;
   at.n = n;
   at.entries = chooses ? step.selection.budget_pages : n;
-  at.each = max(kWarps, (at.entries + at.blocks - 1) / at.blocks);
+  at.each = max(kWarps, (at.entries + at.blocks - 1) >> at.log_blocks);
+  at.used = max(1, (at.entries + at.each - 1) / at.each);
   at.begin = at.rank * at.each;
   at.mine = max(0, min(at.each, at.entries - at.begin));
   const int32_t tiles = (n + kTilePages - 1) / kTilePages;
-  const int32_t share_tiles = (tiles + at.blocks - 1) / at.blocks;
+  const int32_t share_tiles = (tiles + at.blocks - 1) >> at.log_blocks;
   at.page_begin = min(tiles, at.rank * share_tiles) * kTilePages;
   at.page_end = min(n, at.page_begin + share_tiles * kTilePages);
   at.vote_begin = max(at.page_begin, step.selection.sink_pages);

@@ -65,12 +65,12 @@ __device__ Query<D> load_query(const float* q, bool present, float scale) {
 template <int D>
 __device__ void fetch_page(unsigned char* to, const __half* page, int lane) {
   const int chunk = lane % Page<D>::kRowChunks;
-#pragma unroll
+#pragma unroll 4
   for (int j = 0; j < kPageTokens / Page<D>::kRows; ++j) {
     const int token = j * Page<D>::kRows + lane / Page<D>::kRowChunks;
     copy16(to + Page<D>::key(token, chunk), page + token * D + 8 * chunk);
   }
-#pragma unroll
+#pragma unroll 4
   for (int j = 0; j < kPageTokens / Page<D>::kRows; ++j) {
     const int token = j * Page<D>::kRows + lane / Page<D>::kRowChunks;
     copy16(to + Page<D>::value(token, chunk), page + (kPageTokens + token) * D + 8 * chunk);

@@ -60,7 +60,7 @@ __device__ Weights<D> make_weights(const PageSelection& selection, const float* 
 template <int D>
 __device__ void fetch_tile(unsigned char* to, const __half* summaries, int32_t slot, int lane) {
   const int chunk = lane % Tile<D>::kChunks;
-#pragma unroll
+#pragma unroll 4
   for (int j = 0; j < kTilePages / Tile<D>::kRows; ++j) {
     const int row = j * Tile<D>::kRows + lane / Tile<D>::kChunks;
     const int64_t slot_of_row = __shfl_sync(~0u, slot, row);

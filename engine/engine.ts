@@ -43,6 +43,7 @@ import type {
   DoctorReport,
   EngineSettings,
   FetchEvent,
+  FollowResult,
   MapParams,
   MapResult,
   ModelRow,
@@ -63,14 +64,22 @@ const mapAnswerTokens = 512;
 /** A GPU that has no room for a memory of so many tokens is not worth its model. */
 const leastTokens = 4_096;
 
+/** What the last question asked the memory with. */
+interface Asked {
+  settings: string;
+  maxTokens: number;
+}
+
 export class Engine {
   readonly #events: EngineEvents;
   readonly #caches = new Map<string, PrepareCache>();
   #model: { key: string; open: OpenModel; backend: Backend } | undefined;
   #opening: { key: string; opened: Promise<OpenModel> } | undefined;
-  #memory: { key: string; held: HeldMemory } | undefined;
+  #memory: { key: string; held: HeldMemory; asked: Asked } | undefined;
   #threads = new ThreadRecords();
   #running: Promise<void> = Promise.resolve();
+  /** Stops what is done while nobody asks. */
+  #following: AbortController | undefined;
   /** Questions and maps that run or wait. */
   #asked = 0;
   #said = new Set<string>();
@@ -82,6 +91,7 @@ export class Engine {
 
   /** Answers one question about a workspace. Throws "cancelled" at once when the signal fires, also while it waits for another. */
   ask(params: AskParams, signal: AbortSignal): Promise<AskResult> {
+    this.#following?.abort();
     return this.#oneAtATime(params.id, signal, async () => {
       const beganMs = performance.now();
       const now = (): number => performance.now();
@@ -124,6 +134,7 @@ export class Engine {
 
   /** What an ask with these settings would read. */
   map(params: MapParams, signal: AbortSignal): Promise<MapResult> {
+    this.#following?.abort();
     return this.#oneAtATime(params.id, signal, async () => {
       const { open, prepared, budget } = await this.#prepare(params, mapAnswerTokens, signal);
       await open.cache.save();
@@ -138,6 +149,28 @@ export class Engine {
         usedTokens: prepared.usedTokens,
         memoryBytes: weightBytes + pages * pageBytes,
       };
+    });
+  }
+
+  /** Brings the memory in step with files that changed, in place, while nobody asks; a question or a map stops it. */
+  async follow(params: MapParams, signal: AbortSignal): Promise<FollowResult> {
+    const nothing = { encodedTokens: 0, seconds: 0 };
+    const { held, asked } = this.#memory ?? {};
+    if (this.#asked > 0 || held === undefined || asked === undefined || params.settings.exact) return nothing;
+    // Other settings may mean another model or budget: that is for the next question to change.
+    if (asked.settings !== JSON.stringify(params.settings)) return nothing;
+    const stopper = new AbortController();
+    this.#following = stopper;
+    const stop = AbortSignal.any([signal, stopper.signal]);
+    return this.#oneAtATime(params.id, stop, async () => {
+      const ready = await this.#prepare({ ...params, mayFetch: false }, asked.maxTokens, stop);
+      if (this.#memory?.held !== held) return nothing;
+      const least = contextFor(ready.budget.tokens, asked.maxTokens) - ready.budget.tokens;
+      const edits = { beginningsOf: ready.open.beginningsOf, reservedPages: pagesFor(least) };
+      const outcome = await held.follow(ready.prepared.documents, stop, edits);
+      return { encodedTokens: outcome?.prefilledTokens ?? 0, seconds: outcome?.seconds ?? 0 };
+    }).finally(() => {
+      if (this.#following === stopper) this.#following = undefined;
     });
   }
 
@@ -324,14 +357,14 @@ export class Engine {
   /** The memory for these documents, and how many tokens it takes with thread and answer. */
   #memoryFor(settings: EngineSettings, ready: Ready, maxTokens: number): { memory: HeldMemory; contextTokens: number } {
     const { open, backend, prepared, budget } = ready;
-    const context = trainedContext(open.file);
     const reading = toReading(settings);
     const shape: MemoryShape = {
       summary: settings.selection.summary,
-      rope: { factor: budget.ropeFactor, originalContext: context },
+      rope: { factor: budget.ropeFactor, originalContext: trainedContext(open.file) },
       ...(reading === undefined ? {} : { reading }),
     };
     const key = JSON.stringify([this.#model?.key, shape]);
+    const asked = { settings: JSON.stringify(settings), maxTokens };
     const least = contextFor(budget.tokens, maxTokens) - budget.tokens;
     const pages = pagesOf(prepared.documents);
     const sized = (memory: HeldMemory) => {
@@ -339,13 +372,16 @@ export class Engine {
       const room = Math.max(least, Math.min(budget.contextTokens, free * 16));
       return { memory, contextTokens: Math.max(Math.min(budget.contextTokens, prepared.usedTokens + room), least) };
     };
-    if (this.#memory?.key === key && this.#memory.held.fits(prepared.documents, least)) return sized(this.#memory.held);
+    if (this.#memory?.key === key && this.#memory.held.fits(prepared.documents, least)) {
+      this.#memory.asked = asked;
+      return sized(this.#memory.held);
+    }
     this.#memory?.held.dispose();
     this.#memory = undefined;
     // Room for files to grow, and for the rounding of each document to whole pages.
     const tailPages = pagesFor(budget.contextTokens - budget.tokens);
     const held = new HeldMemory(backend.addon, open.native, shape, Math.ceil(pages * 1.1) + tailPages + 64);
-    this.#memory = { key, held };
+    this.#memory = { key, held, asked };
     return sized(held);
   }
 

@@ -107,6 +107,7 @@ answer(methods.initialize, initializeSchema, (params) => {
 });
 answer(methods.ask, askSchema, (params, signal) => engine.ask(params, signal));
 answer(methods.map, mapSchema, (params, signal) => engine.map(params, signal));
+answer(methods.follow, mapSchema, (params, signal) => engine.follow(params, signal));
 answer(methods.listModels, z.unknown(), () => engine.listModels());
 answer(methods.fetchModel, modelSchema, (params, signal) => engine.fetchModel(params.name, signal));
 answer(methods.verifyModel, modelSchema, (params, signal) => engine.verifyModel(params.name, signal));

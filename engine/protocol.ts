@@ -25,6 +25,11 @@ export const methods = {
   ask: "ask",
   /** client → engine: what would be read. MapParams → MapResult. */
   map: "map",
+  /**
+   * client → engine: bring what is in memory in step with changed files while nobody asks. MapParams → FollowResult. Reads nothing that
+   * is not in memory already; a question stops it.
+   */
+  follow: "follow",
   /** client → engine: the catalog with what is on disk. → ModelRow[]. */
   listModels: "models/list",
   /** client → engine: ModelParams → ModelRow; FetchEvents meanwhile. */
@@ -272,6 +277,12 @@ export interface MapParams {
   settings: EngineSettings;
   /** As for an ask. */
   mayFetch?: boolean;
+}
+
+export interface FollowResult {
+  /** Tokens encoded in place; 0 where nothing is in memory, nothing changed, or too much did. */
+  encodedTokens: number;
+  seconds: number;
 }
 
 export interface MapResult {

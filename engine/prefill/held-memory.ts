@@ -211,6 +211,23 @@ export class HeldMemory {
     };
   }
 
+  /** Encodes in place what changed of the documents; undefined where nothing did, or where they must be read. Throws "cancelled". */
+  async follow(
+    wanted: readonly WantedDocument[],
+    signal: AbortSignal,
+    edits: EditOptions,
+  ): Promise<ReadOutcome | undefined> {
+    const planned = await this.#planEdits(wanted, edits);
+    if (planned === undefined) return undefined;
+    return this.#edit(
+      planned,
+      wanted,
+      signal,
+      () => {},
+      () => performance.now(),
+    );
+  }
+
   get #held(): WantedDocument[] {
     return this.#layout.held;
   }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
-import type { AskResult } from "../../engine/protocol.ts";
+import { type AskResult, type FollowResult, methods } from "../../engine/protocol.ts";
 import { Place, sourceText } from "./cli/quire.ts";
 import { askOf, EngineProcess } from "./engine-process.ts";
 
@@ -51,6 +51,29 @@ describe("a changed file", function () {
 
     const again = await ask();
     assert.equal(again.stats.patchedTokens, patchedTokens, "and never twice");
+    write(name, text);
+  });
+
+  it("is followed while nobody asks, so that the next question finds it encoded", async () => {
+    const before = await ask();
+    const [, first] = before.documents;
+    const name = path.basename(first?.path ?? "", ".js");
+    const text = sourceText(names.indexOf(name), 4);
+    write(name, text.replace(/\{\n/, "{\n  const hurry = 17;\n"));
+    const { workspace, settings } = askOf(root, "", { maxTokens: 4 });
+    const followed = await engine.request<FollowResult>(methods.follow, { id: "f", workspace, settings });
+    assert.ok(followed.encodedTokens > 0);
+    const after = await ask();
+    assert.equal(after.stats.patchedTokens, before.stats.patchedTokens + followed.encodedTokens);
+    assert.equal(
+      (await engine.request<FollowResult>(methods.follow, { id: "g", workspace, settings })).encodedTokens,
+      0,
+    );
+    const other = { ...settings, exact: true };
+    assert.equal(
+      (await engine.request<FollowResult>(methods.follow, { id: "h", workspace, settings: other })).encodedTokens,
+      0,
+    );
     write(name, text);
   });
 

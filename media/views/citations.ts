@@ -73,7 +73,9 @@ function unfoundView(unfound: readonly PanelCitation[], open: Open): TemplateRes
             ${
               path === ""
                 ? nothing
-                : html`<span class="figures">Compare</span> ${placeButton(placeText(path, line), () => open(path, line))}`
+                : html`<span class="compare"
+                    ><span class="figures">Compare</span> ${placeButton(placeText(path, line), () => open(path, line))}</span
+                  >`
             }
           </div>
         </li>`,

@@ -3,7 +3,7 @@
 // llama.cpp (ggml 0.25.1, CUDA 13.0, flash attention, f16 keys and values), Q4_K_M files of the same shapes, measured once by
 // the project; prefill is 8 192 tokens behind the context.
 
-export type Shape = "0.5B" | "7B" | "8B";
+type Shape = "0.5B" | "7B" | "8B";
 
 const depths: readonly number[] = [0, 32768, 131072];
 
@@ -20,7 +20,7 @@ export function peerSpeed(shape: string, what: string, context: number): number 
 }
 
 /** A bar: at least `must`, wanted `goal`. */
-export interface Bar {
+interface Bar {
   must?: number;
   goal?: number;
 }

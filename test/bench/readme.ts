@@ -4,6 +4,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { gpuTables } from "./gpu-table.ts";
 import { type Row, readRows } from "./results-file.ts";
 
 const readme = fileURLToPath(new URL("../../README.md", import.meta.url));
@@ -98,6 +99,6 @@ function sizes(): string {
 const old = readFileSync(readme, "utf8");
 const [from, until] = [old.indexOf(begin), old.indexOf(end)];
 if (from < 0 || until < from) throw new Error(`README.md lacks ${begin} … ${end}.`);
-const sections = [cpu(), selection(), answers(), sizes()].filter((section) => section !== "");
+const sections = [cpu(), gpuTables(), selection(), answers(), sizes()].filter((section) => section !== "");
 writeFileSync(readme, `${old.slice(0, from + begin.length)}\n${sections.join("\n\n")}\n${old.slice(until)}`);
 process.stderr.write(`README.md: ${sections.length} tables\n`);

@@ -18,8 +18,8 @@
 // Reads n·G·4·D bytes of summaries and 64·D of each chosen page. n ≤ budget or budget 0: 1 and 5 over the whole list, with the
 // same division, so the bits are those of dense. At last blocks only write into others' memory: nobody waits to end.
 // Each barrier costs about 0.3 µs, a read of another block's memory 0.15: what is exchanged is kept to hundreds of bytes.
-// Limits: compute capability 9.0 with clusters, Vote kSoftmax or kMax, budget and dense lists ≤ 128·C pages and 32 768·C pages
-// in all; cluster_blocks() says whether. Everything else takes attention_step.cu's three kernels.
+// Limits: compute capability 9.0 with clusters, Vote kSoftmax or kMax, budget and dense lists ≤ 128·C pages, 32 768·C pages and
+// 30 000·C scores in all; cluster_blocks() says whether. Everything else takes attention_step.cu's three kernels.
 #include <cooperative_groups.h>
 
 #include <algorithm>
@@ -46,9 +46,9 @@ constexpr int kFifoBytes =
     kWarps * 24576;  // tiles of summaries, then what choosing needs, then pages, then what is merged
 constexpr int kBins = 256;
 constexpr int kCopies = 4;
-constexpr int kAtOnce = 4;         // pages of a thread whose votes are summed together
-constexpr int kFew = 128;          // keys ranked by comparing all with all
-constexpr int kScores = 4096;      // that a block keeps in shared memory
+constexpr int kFew = 128;         // keys ranked by comparing all with all
+constexpr int kScores = 4096;     // that a block keeps in shared memory
+constexpr int kMostWork = 30000;  // scores of a block; past it (32 heads at 1M on an H200) the three kernels are faster
 constexpr int kMostPages = 32768;  // of a block
 constexpr int kMostEntries = 128;  // of a block
 constexpr int kMostChosen = kMostEntries * kMostBlocks;
@@ -377,6 +377,7 @@ __device__ void choose(const AttentionStep& step, Shared<D>& s, Choice& choice, 
     for (int32_t i = at.vote_begin + at.thread; i < at.vote_end; i += kThreads)
       f(i, key_of(choice.votes[i - at.page_begin], i));
   };
+  constexpr int kAtOnce = 4;  // pages of a thread whose votes are summed together
 #pragma unroll 1
   for (int32_t i = at.vote_begin + at.thread; i < at.vote_end; i += kAtOnce * kThreads) {
     float vote[kAtOnce];
@@ -755,7 +756,9 @@ int32_t cluster_blocks(const AttentionStep& args) {
     blocks = i > 0 ? blocks / 2 : 0;
   const bool chooses = args.selection.budget_pages > 0 && args.max_pages > args.selection.budget_pages;
   const int64_t entries = chooses ? args.selection.budget_pages : args.max_pages;
-  const bool fits = entries <= int64_t{kMostEntries} * blocks && args.max_pages <= int64_t{kMostPages} * blocks;
+  const int64_t group = args.heads / args.kv.kv_heads;
+  const bool fits = entries <= int64_t{kMostEntries} * blocks && args.max_pages <= int64_t{kMostPages} * blocks &&
+                    (!chooses || args.max_pages * group <= int64_t{kMostWork} * blocks);
   return fits && args.selection.vote != Vote::kPerHead ? blocks : 0;
 }
 

@@ -14,7 +14,7 @@
 // Grid (blocks, G): each block walks over the pages of one KV head, a warp takes 16 at a time and copies its next tiles to
 // shared memory meanwhile, 512 contiguous bytes an instruction; warps wait for nobody. List and summaries are as the last step
 // left them, but for pages that are forced: so the first tiles travel while the kernel before this one still makes the query.
-// Reads n·G·4·D bytes once for all heads of a group: bandwidth-bound (docs/cuda-attention.md).
+// Reads n·G·4·D bytes once for all heads of a group: bandwidth-bound (docs/selection-cuda.md).
 // The vector is split into two halves of f16 (device_tensor.cuh), so a score has about the precision of f32.
 // n ≤ budget: nothing is done, as all pages are taken. Limits: attention.h. Twin: plain_score.cpp.
 // Method: Quest, arXiv:2406.10774; mean and spread: DESIGN.

@@ -1,6 +1,7 @@
 // Explaining a selection inline: a comment thread below it that streams, takes follow-ups and moves to the panel.
 
 import assert from "node:assert/strict";
+import { smallModel } from "./needs.ts";
 import { answerTime, testTime, textOf } from "./panel.ts";
 import { cliProgress } from "./repositories.ts";
 import { onStage } from "./stage.ts";
@@ -51,6 +52,7 @@ describe("explaining a selection", function () {
     await workbench.page.keyboard.press("Control+Enter");
     await until("the reply's answer", async () => (await comments.count()) === 3 && (await isEnded()), answerTime);
     assert.match(await textOf(comments.nth(1)), /90 seconds/);
+    assert.ok((await textOf(comments.last())).length > 40);
     await stage().picture("10-explain-follow-up");
   });
 
@@ -69,8 +71,10 @@ describe("explaining a selection", function () {
     return { thread, comments: thread.locator(".review-comment") };
   }
 
-  /** Nothing is in work any more: the thread's button to stop is gone. */
+  /** Nothing is in work any more: the last comment names the model that wrote it, and the thread's button to stop is gone. */
   async function isEnded(): Promise<boolean> {
-    return (await inline().thread.locator(".review-actions").getByRole("button", { name: "Stop" }).count()) === 0;
+    const { thread, comments } = inline();
+    if (!(await textOf(comments.last())).includes(smallModel)) return false;
+    return (await thread.locator(".review-actions").getByRole("button", { name: "Stop" }).count()) === 0;
   }
 });

@@ -1,6 +1,6 @@
 // quality.ts — what selecting pages costs in answers, paired with dense attention: `npm run bench -- quality`.
 //
-//   npm run bench -- quality [--models a,b] [--lengths 8192,16384,30000] [--items 200] [--contexts 2] [--reduced] [--json]
+//   npm run bench -- quality [--models a,b] [--lengths 8192,16384,30000] [--items 200] [--contexts 2] [--reduced] [--threads 0] [--json]
 //
 // Contexts of real source are read once; questions whose answers a program can check (quality/items.ts) follow, read densely. The
 // right answer is then forced, once per way of attending, after a dense and after a sparse reading. Right: every token of the answer
@@ -32,6 +32,7 @@ const { values } = parseArgs({
     items: { type: "string" },
     contexts: { type: "string" },
     reduced: { type: "boolean", default: false },
+    threads: { type: "string", default: "0" }, // one per core; on a busy machine 1 is faster: no thread waits for another
     json: { type: "boolean", default: false },
   },
 });
@@ -133,7 +134,7 @@ async function run(name: string, length: number): Promise<Row[]> {
   const { geometry, tensors, tokenizer: source, chatTemplate } = await readGguf(path);
   const tokenizer = new Tokenizer(source);
   const chat = await readChatTemplate({ tokenizer, template: chatTemplate, system: systemPrompt });
-  const model = await native().openModel({ path, geometry, tensors, threads: 0, cpu: "auto" });
+  const model = await native().openModel({ path, geometry, tensors, threads: Number(values.threads), cpu: "auto" });
   const concat = (...parts: Int32Array[]): Int32Array => Int32Array.from(parts.flatMap((part) => [...part]));
   const rendered = new Map<SourceFile, Int32Array>();
   const tokensOf = (file: SourceFile): Int32Array => {

@@ -62,6 +62,26 @@ function selection(): string {
   return `**Selection against dense attention**, ${text(first?.model)}, ${text(first?.tokens)} tokens of source. ${madeBy(first)}\n\n${table(head, cells)}`;
 }
 
+function quality(): string {
+  const rows = readRows("quality");
+  if (rows.length === 0) return "";
+  const cells = rows.map((row) => [
+    text(row.tokens),
+    row.reading === "dense" ? "dense" : `sparse, ${text(row.readingBudget)}`,
+    row.decode === "dense" ? "dense" : text(row.pageBudget),
+    [row.summary, row.vote, row.denseLayers === 0 ? "" : `${text(row.denseLayers)} dense layers`]
+      .filter((part) => part !== "")
+      .join(", "),
+    `${text(row.right)} of ${text(row.items)}`,
+    `+${text(row.gained)} −${text(row.lost)}`,
+    rounded(row.loss, 3),
+    rounded(row.kl, 4),
+    rounded(row.capturedMass, 3),
+  ]);
+  const head = ["tokens", "reading", "page budget", "selection", "right", "against dense", "loss", "KL, nats", "mass"];
+  return `**Quality gate**, ${text(rows[0]?.model)} ([what was found](docs/selection.md)). ${madeBy(rows[0])}\n\n${table(head, cells)}`;
+}
+
 function answers(): string {
   const rows = readRows("answers").filter((row) => row.row === "summary");
   if (rows.length === 0) return "";
@@ -99,6 +119,6 @@ function sizes(): string {
 const old = readFileSync(readme, "utf8");
 const [from, until] = [old.indexOf(begin), old.indexOf(end)];
 if (from < 0 || until < from) throw new Error(`README.md lacks ${begin} … ${end}.`);
-const sections = [cpu(), gpuTables(), selection(), answers(), sizes()].filter((section) => section !== "");
+const sections = [cpu(), gpuTables(), selection(), quality(), answers(), sizes()].filter((section) => section !== "");
 writeFileSync(readme, `${old.slice(0, from + begin.length)}\n${sections.join("\n\n")}\n${old.slice(until)}`);
 process.stderr.write(`README.md: ${sections.length} tables\n`);

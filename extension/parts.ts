@@ -11,6 +11,7 @@ import type { Services } from "./services.ts";
 import { createPlan } from "./settings/show-plan.ts";
 import { createTalk } from "./talk/create-talk.ts";
 import { hindranceOf } from "./workspace/folders.ts";
+import { watchEdits } from "./workspace/watch-edits.ts";
 
 export interface Parts {
   engine: EngineService;
@@ -30,6 +31,7 @@ export function createParts(context: vscode.ExtensionContext, log: Services["log
   };
   const plan = createPlan(services);
   const talk = createTalk(context, services);
+  const edits = watchEdits(engine);
   return {
     engine,
     commands: {
@@ -42,6 +44,7 @@ export function createParts(context: vscode.ExtensionContext, log: Services["log
     dispose: () => {
       talk.dispose();
       plan.dispose();
+      edits.dispose();
       engine.dispose();
     },
   };

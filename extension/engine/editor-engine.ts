@@ -13,7 +13,7 @@ import type { EngineService } from "./service.ts";
 import { Supervisor } from "./supervisor.ts";
 
 /** Settings that the process is started with. */
-const processSettings = ["quire.node.path", "quire.memory"];
+const processSettings = ["quire.node.path", "quire.memory.maxGB", "quire.memory.location"];
 
 /** Settings and workspace as they are now, and what has to be said about them. */
 function now(): { settings: AskSettings; workspace: Workspace; notices: string[] } {
@@ -96,6 +96,17 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
       const { settings, workspace, notices } = now();
       const params = { id: crypto.randomUUID(), workspace, settings: settings.engine, mayFetch: false };
       return { ...(await supervisor.request<MapResult>(methods.map, params, signal)), notices };
+    },
+    follow: async () => {
+      const { settings, workspace } = now();
+      const params = { id: crypto.randomUUID(), workspace, settings: settings.engine, mayFetch: false };
+      try {
+        const done = await supervisor.follow(params);
+        if (done !== undefined && done.encodedTokens > 0)
+          log.info(`Memory follows edits: ${done.encodedTokens} tokens read again in ${done.seconds.toFixed(1)} s.`);
+      } catch (error) {
+        log.debug(`Memory does not follow edits: ${toEngineFailure(error).message}`);
+      }
     },
     listModels: () => supervisor.request<ModelRow[]>(methods.listModels, {}),
     fetchModel: async (name, onProgress, signal) => {

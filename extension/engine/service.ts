@@ -33,6 +33,11 @@ export interface EngineService extends Disposable {
   ask(question: Question, events: AskEvents, signal: AbortSignal): Promise<AskResult>;
   /** What would be read with the settings as they are. */
   map(signal: AbortSignal): Promise<EditorPlan>;
+  /**
+   * Brings what is in memory in step with edited files, while nobody asks. Does nothing before the first answer; never rejects, and is
+   * never seen in `state`.
+   */
+  follow(): Promise<void>;
   listModels(): Promise<ModelRow[]>;
   fetchModel(name: string, onProgress: (event: FetchEvent) => void, signal: AbortSignal): Promise<ModelRow>;
   /** Ends the engine's process, if any; what is in work fails with "disposed". The next request starts a new one. */

@@ -9,6 +9,8 @@ import {
   type AskParams,
   type AskResult,
   type FetchEvent,
+  type FollowResult,
+  type MapParams,
   methods,
   type PlannedEvent,
   type StageEvent,
@@ -55,6 +57,8 @@ export class Supervisor implements Disposable {
   /** Raised by a restart: a process that was starting meanwhile is not wanted any more. */
   #generation = 0;
   readonly #asks = new Map<string, AskEvents>();
+  /** Requests whose stages are not shown. */
+  readonly #unseen = new Set<string>();
   readonly #fetches = new Set<(event: FetchEvent) => void>();
 
   constructor(deps: SupervisorDeps) {
@@ -117,6 +121,17 @@ export class Supervisor implements Disposable {
       this.#requests--;
       // What was done, for an answer or for a plan, is done for nobody now.
       if (this.#requests === 0 && this.#connection !== undefined) this.#setState({ state: "ready" });
+    }
+  }
+
+  /** As `request`, for work that nobody asked for and nobody sees: only where memory is held and nothing is in work, else undefined. */
+  async follow(params: MapParams): Promise<FollowResult | undefined> {
+    if (this.#state.state !== "ready" || this.#memory?.heldTokens === undefined) return undefined;
+    this.#unseen.add(params.id);
+    try {
+      return await this.request<FollowResult>(methods.follow, params);
+    } finally {
+      this.#unseen.delete(params.id);
     }
   }
 
@@ -231,6 +246,7 @@ export class Supervisor implements Disposable {
 
   #stage(event: StageEvent): void {
     const { id, ...progress } = event;
+    if (this.#unseen.has(id)) return;
     this.#asks.get(id)?.progress(progress);
     // One that waits says nothing of what the engine does.
     if (event.stage !== "waiting") this.#setState(stateOf(event));

@@ -168,11 +168,15 @@ describe("the engine's process", function () {
     const held: (number | undefined)[] = [];
     supervisor.onDidChange(() => held.push(supervisor.memory?.heldTokens));
     const ignore = (): void => {};
+    const workspace = { folders: [folder], include: [], exclude: [], trusted: false, unsaved: [] };
+    const engine = { ...settings.engine, model: await fetchedModel("smollm2-135m"), tokenBudget: 512 };
+    // Nothing is in memory: that is nothing to start an engine for.
+    assert.equal(await supervisor.follow({ id: "0", workspace, settings: engine, mayFetch: false }), undefined);
     const result = await supervisor.ask(
       {
         id: "1",
-        workspace: { folders: [folder], include: [], exclude: [], trusted: false, unsaved: [] },
-        settings: { ...settings.engine, model: await fetchedModel("smollm2-135m"), tokenBudget: 512 },
+        workspace,
+        settings: engine,
         question: "What does add do?",
         thread: { id: "t", turns: [] },
         fresh: false,
@@ -182,7 +186,11 @@ describe("the engine's process", function () {
       { progress: ignore, text: ignore, planned: ignore, notice: ignore },
       new AbortController().signal,
     );
+    writeFileSync(path.join(folder.root, "a.js"), "export const add = (a, b) => a - b;\n");
+    const followed = await supervisor.follow({ id: "2", workspace, settings: engine, mayFetch: false });
     rmSync(folder.root, { recursive: true });
+    // Unseen: the states below are the question's alone. (So small a memory is read anew with the next question.)
+    assert.equal(followed?.encodedTokens, 0);
     const order = ["starting", "ready", "preparing", "reading", "answering", "ready"];
     assert.deepEqual(
       states.filter((state, index) => state !== states[index - 1]),

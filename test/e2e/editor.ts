@@ -37,6 +37,7 @@ const quiet = {
   "workbench.tips.enabled": false,
   "workbench.reduceMotion": "on",
   "workbench.enableExperiments": false,
+  "typescript.disableAutomaticTypeAcquisition": true,
   "git.enabled": false,
   "git.autoRepositoryDetection": false,
   "window.commandCenter": false,

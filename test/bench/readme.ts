@@ -36,7 +36,12 @@ function cpu(): string {
     `${rounded(row.ratio, 2)}×`,
   ]);
   const head = ["model", "", "after tokens", "attention", "Quire, tokens/s", "llama.cpp, tokens/s", "ratio"];
-  return `**Speed, beside llama.cpp in one run** (same file, threads, f16 KV; llama.cpp with flash attention). ${madeBy(rows[0])}\n\n${table(head, cells)}`;
+  const load = Array.isArray(rows[0]?.load) ? Number(rows[0].load[0]) : 0;
+  const busy =
+    load > 1.5 * Number(rows[0]?.cores)
+      ? ` Other work ran beside it (load ${load.toFixed(0)}), not equally in all passes: both engines are faster on an idle machine, and the ratios are rough.`
+      : "";
+  return `**Speed, beside llama.cpp in one run** (same file, threads, f16 KV; llama.cpp with flash attention). ${madeBy(rows[0])}${busy}\n\n${table(head, cells)}`;
 }
 
 function selection(): string {

@@ -81,6 +81,7 @@ const answer = z.object({
     promptTokens: count,
     reusedTokens: count,
     prefilledTokens: count,
+    patchedTokens: z.optional(count),
     prefillSeconds: z.number(),
     decodedTokens: count,
     decodeTokensPerSecond: z.number(),

@@ -59,8 +59,11 @@ function summaryFigures(stats: PanelAnswer["stats"]): string {
 }
 
 function figures(stats: PanelAnswer["stats"]): string[] {
+  const patched = stats.patchedTokens ?? 0;
+  const edited = `${counted(patched, "token")} of what is in memory were encoded in place, for files edited since it was read.`;
   return [
     `${numberText(stats.reusedTokens)} tokens were in memory already, ${numberText(stats.prefilledTokens)} were read in ${stats.prefillSeconds.toFixed(1)} s.`,
+    ...(patched > 0 ? [edited] : []),
     `First token after ${(stats.timeToFirstTokenMs / 1000).toFixed(1)} s; then ${counted(stats.decodedTokens, "token")} at ${rateText(stats.decodeTokensPerSecond)} tokens/s.`,
     `${pagesShare(stats)} of the pages were loaded for each token of the answer.`,
     `Backend: ${stats.backend}.`,

@@ -46,7 +46,7 @@ function proposed(error: QuireError): number {
 
 describe("a token budget", () => {
   const bounds: [string, Partial<BudgetInput>, RegExp, (budget: Budget) => boolean][] = [
-    ["the context", {}, /context of 32768/, ({ tokens }) => contextFor(tokens, 512) <= 32_768 && tokens > 25_000],
+    ["the context", {}, /context of 32,768/, ({ tokens }) => contextFor(tokens, 512) <= 32_768 && tokens > 25_000],
     ["memory", { availableBytes: 600e6 }, /free memory/, ({ tokens }) => contextFor(tokens, 512) * 10_000 <= 100e6],
     [
       "time",
@@ -76,7 +76,7 @@ describe("a token budget", () => {
     [100_000, 4],
   ];
   for (const [requested, factor] of factors) {
-    it(`of ${requested} on a context of 32768 takes YaRN by ${factor}`, () => {
+    it(`of ${requested} on a context of 32,768 takes YaRN by ${factor}`, () => {
       const budget = choose({ requested });
       assert.equal(budget.tokens, requested);
       assert.equal(budget.ropeFactor, factor);

@@ -39,6 +39,7 @@ const resultSchema = z.strictObject({
     promptTokens: count,
     reusedTokens: count,
     prefilledTokens: count,
+    patchedTokens: count,
     prefillSeconds: z.number().positive(),
     decodedTokens: count,
     decodeTokensPerSecond: z.number().positive(),

@@ -24,7 +24,7 @@ describe("chooseModel", () => {
     check(
       { tokensPerSecond: { "qwen2.5-coder-1.5b": 60 } },
       "qwen2.5-coder-0.5b",
-      /1\.5b was not taken: reading 30000 tokens.*minutes/,
+      /1\.5b was not taken: reading 30,000 tokens.*minutes/,
     );
   });
   it("takes the small one where memory is short", () => {

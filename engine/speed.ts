@@ -32,8 +32,8 @@ const estimateOfGpu = 10_000;
 /** A read shorter than this is mostly overhead and says nothing. */
 const leastTokens = 1024;
 const mostKept = 5;
-/** Fewer reads than this may all have had bad luck; another model's speed, scaled, is then believed where it is higher. */
-const enoughReads = 3;
+/** Fewer reads than this may have had bad luck: another model's speed or the estimate, scaled, is then believed where it is higher. */
+const enoughReads = 2;
 
 export interface Speeds {
   /** By model name. */
@@ -53,7 +53,8 @@ async function load(): Promise<Record<string, number[]>> {
 }
 
 /**
- * Speeds of the catalog's models on this backend; an estimate for the 0.5B where nothing was measured.
+ * Speeds of the catalog's models on this backend: the fastest of the last five reads; where there were fewer than two, another model's
+ * or the estimate, scaled by the work of a token, if that is higher. Models for tests are small and say nothing about others.
  * @param gpu the name of the GPU that is used, if one is
  */
 export async function knownSpeeds(machine: Machine, cpu: string, threads: number, gpu?: string): Promise<Speeds> {
@@ -66,16 +67,21 @@ export async function knownSpeeds(machine: Machine, cpu: string, threads: number
     const runs = all[keyOf(backend, count, name)] ?? [];
     if (runs.length > 0) fastest[name] = Math.max(...runs);
   }
-  const tokensPerSecond = { ...fastest };
+  const estimate = { [estimatedModel]: gpu === undefined ? (estimatePerCore[backend] ?? 3) * count : estimateOfGpu };
+  const tokensPerSecond: Record<string, number> = {};
   for (const entry of catalog) {
-    const { [entry.name]: own, ...others } = fastest;
-    if (own === undefined || (all[keyOf(backend, count, entry.name)]?.length ?? 0) >= enoughReads) continue;
-    tokensPerSecond[entry.name] = Math.max(own, speedOf(entry, others) ?? 0);
+    const own = fastest[entry.name] ?? 0;
+    const few = (all[keyOf(backend, count, entry.name)]?.length ?? 0) < enoughReads;
+    const others = Object.fromEntries(
+      catalog.flatMap(({ name, testOnly }) => {
+        const speed = testOnly || name === entry.name ? undefined : fastest[name];
+        return speed === undefined ? [] : [[name, speed]];
+      }),
+    );
+    const assumed = few ? Math.max(speedOf(entry, others) ?? 0, speedOf(entry, estimate) ?? 0) : 0;
+    tokensPerSecond[entry.name] = Math.max(own, assumed);
   }
-  if (Object.keys(tokensPerSecond).length > 0) return { tokensPerSecond, measured: true };
-  if (gpu !== undefined) return { tokensPerSecond: { [estimatedModel]: estimateOfGpu }, measured: false };
-  const perCore = estimatePerCore[backend] ?? 3;
-  return { tokensPerSecond: { [estimatedModel]: perCore * count }, measured: false };
+  return { tokensPerSecond, measured: Object.keys(fastest).length > 0 };
 }
 
 /** Keeps the speed of a read of `tokens` tokens that took `seconds`. A failure to write is no failure of the read. */

@@ -35,19 +35,19 @@ describe("the speed of reading", () => {
   it("is estimated from cores and instructions until one was measured", async () => {
     const { measured, tokensPerSecond } = await knownSpeeds(machine, "auto", 0);
     assert.equal(measured, false);
-    const [plain] = Object.values((await knownSpeeds(machine, "plain", 0)).tokensPerSecond);
-    const [single] = Object.values((await knownSpeeds(machine, "auto", 1)).tokensPerSecond);
-    const [all] = Object.values(tokensPerSecond);
+    assert.ok(entry);
+    const plain = (await knownSpeeds(machine, "plain", 0)).tokensPerSecond[entry.name];
+    const single = (await knownSpeeds(machine, "auto", 1)).tokensPerSecond[entry.name];
+    const all = tokensPerSecond[entry.name];
     assert.ok(all && single && plain && all === 4 * single && all > 10 * plain);
   });
 
   it("once measured is that of an empty memory, for the same backend, threads and model only", async () => {
     assert.ok(entry);
-    await rememberSpeed(entry, "avx2", 4, 8000, readingSeconds(entry, 8000, 250));
+    for (const speed of [240, 250]) await rememberSpeed(entry, "avx2", 4, 8000, readingSeconds(entry, 8000, speed));
     const { measured, tokensPerSecond } = await knownSpeeds(machine, "auto", 0);
     assert.equal(measured, true);
     assert.ok(Math.abs((tokensPerSecond[entry.name] ?? 0) - 250) < 1e-6);
-    assert.deepEqual(Object.keys(tokensPerSecond), [entry.name]);
     assert.equal((await knownSpeeds(machine, "auto", 2)).measured, false);
     assert.equal((await knownSpeeds(machine, "plain", 4)).measured, false);
   });
@@ -64,8 +64,18 @@ describe("the speed of reading", () => {
       (await knownSpeeds(machine, "auto", 0)).tokensPerSecond[larger.name] ?? 0;
     assert.ok(Math.abs((await speed()) - scaled) < 1e-6);
     await rememberSpeed(larger, "avx2", 4, 8000, readingSeconds(larger, 8000, 50));
-    await rememberSpeed(larger, "avx2", 4, 8000, readingSeconds(larger, 8000, 45));
-    assert.ok(Math.abs((await speed()) - 50) < 1e-6, "three reads are believed, the fastest of them");
+    assert.ok(Math.abs((await speed()) - 50) < 1e-6, "two reads are believed, the faster of them");
+  });
+
+  // Bug: a small model's slow read on a busy machine, scaled, said that every other would take half an hour.
+  it("of a model that was never read is not less than the estimate, whatever a model for tests did", async () => {
+    const small = findModel("smollm2-135m");
+    assert.ok(entry && small);
+    const { tokensPerSecond } = await knownSpeeds(machine, "auto", 0);
+    for (let i = 0; i < 3; i++) await rememberSpeed(small, "avx2", 4, 4000, readingSeconds(small, 4000, 20));
+    const after = (await knownSpeeds(machine, "auto", 0)).tokensPerSecond;
+    assert.equal(after[entry.name], tokensPerSecond[entry.name]);
+    assert.ok(Math.abs((after[small.name] ?? 0) - 20) < 1e-6);
   });
 
   it("is the fastest of the last five reads, so that neither a busy hour nor an old machine counts for ever", async () => {
@@ -79,8 +89,8 @@ describe("the speed of reading", () => {
   });
 
   it("of a file of an earlier version, one number a model, still counts", async () => {
-    writeFileSync(path.join(home, "speed.json"), '{"avx2 4 qwen2.5-coder-0.5b":321}');
-    assert.deepEqual((await knownSpeeds(machine, "auto", 0)).tokensPerSecond, { "qwen2.5-coder-0.5b": 321 });
+    writeFileSync(path.join(home, "speed.json"), '{"avx2 4 qwen2.5-coder-0.5b":4321}');
+    assert.equal((await knownSpeeds(machine, "auto", 0)).tokensPerSecond["qwen2.5-coder-0.5b"], 4321);
   });
 
   it("of a short read is not kept", async () => {

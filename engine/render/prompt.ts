@@ -12,9 +12,8 @@ export const systemPrompt =
 /** Stands between the template's user header and the first document. */
 export const documentsHeading = "Files of the repository:\n\n";
 
-/** Small models explain without saying where, unless they are reminded behind the question. */
-const explaining =
-  "Explain in two to four sentences. In every sentence name the file's path and the function or type in backticks.";
+/** Told to name a file in every sentence, small models name any; cite finds the places of an explanation by itself. */
+const explaining = "Explain in two to four sentences, from what was looked up for this question.";
 
 /** Names that are said to be missing, at most. */
 const mostMissing = 4;

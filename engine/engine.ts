@@ -27,7 +27,8 @@ import { listModels, type ModelState, removeModel, verifyModel } from "./models/
 import { modelFile, type OpenModel, openModel, trainedContext } from "./open-model.ts";
 import { ensureFolder, memoriesFolder, modelsFolder } from "./paths.ts";
 import { answerQuestion, type PipelineEvents, toReading } from "./pipeline.ts";
-import { HeldMemory, type MemoryShape, pagesFor, pagesOf } from "./prefill/held-memory.ts";
+import { pagesFor, pagesOf } from "./prefill/documents.ts";
+import { HeldMemory, type MemoryShape } from "./prefill/held-memory.ts";
 import { ThreadRecords } from "./prefill/thread-records.ts";
 import {
   collectWorkspace,

@@ -14,7 +14,7 @@ import type { OpenModel } from "./open-model.ts";
 import { type Outline, outline } from "./outline/outline.ts";
 import { classify, estimateTokens } from "./plan/classify.ts";
 import { candidates, type PlanInput, type Previous, plan } from "./plan/plan.ts";
-import type { WantedDocument } from "./prefill/held-memory.ts";
+import { tokensOf, type WantedDocument } from "./prefill/documents.ts";
 import type { DocumentRow, LeftOutRow, Workspace } from "./protocol.ts";
 import { type RenderedDocument, renderFile, renderOutline } from "./render/document.ts";
 import { renderOutlineTail } from "./render/outline-tail.ts";
@@ -147,7 +147,7 @@ export async function prepare(
     read: new Map(counted.map(({ read }) => [read.file.path, read])),
     rows,
     leftOut: leftOutRows(collected, estimated, worthCounting, planned.leftOut),
-    usedTokens: documents.reduce((sum, document) => sum + document.tokens.length, 0),
+    usedTokens: tokensOf(documents),
   };
 }
 

@@ -10,7 +10,7 @@ import { type Block, BlockFinder } from "./blocks.ts";
 import type { Asked, Term } from "./question.ts";
 import type { Hit } from "./search.ts";
 import type { LookupFile, LookupSymbol } from "./types.ts";
-import { splitWords } from "./words.ts";
+import { fileStem, splitWords } from "./words.ts";
 
 export interface Candidate {
   path: string;
@@ -130,7 +130,7 @@ export function pathFactors(
   wants: Asked["wants"],
 ): { bonus: number; factor: number; why: string[] } {
   const words = new Set(splitWords(path));
-  const name = (path.split("/").pop() ?? "").toLowerCase().replace(/\.[^.]*$/, "");
+  const name = fileStem(path).toLowerCase();
   let bonus = 0;
   const why: string[] = [];
   for (const { term, weight } of weighted) {
@@ -196,8 +196,7 @@ export function rankBlocks(
   if (wants.how) {
     const head = headComment(lines);
     const own = hits.filter(({ line }) => line <= head).map(({ line }) => line);
-    const name = (path.split("/").pop() ?? "").replace(/\.[^.]*$/, "");
-    const block = { start: 1, end: head, signature: 0, name, within: "", container: false };
+    const block = { start: 1, end: head, signature: 0, name: fileStem(path), within: "", container: false };
     for (const candidate of head === 0 ? [] : scoreBlock(path, lines, block, own, weighted, wants, paths))
       candidates.push({ ...candidate, score: candidate.score * headFactor, focus: 1 });
   }

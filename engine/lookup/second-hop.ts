@@ -5,7 +5,7 @@
 import { definitionOfLine } from "../definition-line.ts";
 import { escapePattern } from "../escape-pattern.ts";
 import type { Hit } from "./search.ts";
-import { isFaintWord, isStopWord, splitWords, stem } from "./words.ts";
+import { fileStem, isFaintWord, isStopWord, splitWords, stem } from "./words.ts";
 
 export interface Place {
   path: string;
@@ -105,9 +105,9 @@ export function choosePlaces(
 }
 
 function importsFile(imports: string, path: string): boolean {
-  const stemOf = (path.split("/").pop() ?? "").replace(/\.[^.]*$/, "");
+  const own = fileStem(path);
   const folder = path.split("/").at(-2) ?? "";
-  const name = /^(?:index|__init__|mod)$/.test(stemOf) ? folder : stemOf;
+  const name = /^(?:index|__init__|mod)$/.test(own) ? folder : own;
   return (
     name.length > 1 &&
     new RegExp(`(?:^|[^\\p{L}\\p{N}_])${escapePattern(name)}(?:[^\\p{L}\\p{N}_]|$)`, "u").test(imports)

@@ -50,6 +50,11 @@ export function splitWords(text: string): string[] {
     .filter((part) => part !== "");
 }
 
+/** A path's last segment without its ending. */
+export function fileStem(path: string): string {
+  return (path.split("/").pop() ?? "").replace(/\.[^.]*$/, "");
+}
+
 /** A prefix shared by a word's usual forms; never shorter than 3 letters. */
 export function stem(word: string): string {
   const w = word.toLowerCase();

@@ -4,16 +4,14 @@
 // off: then the document it was about is as before. No policy.
 
 import type { Memory } from "../../native/index.d.ts";
+import { pageTokens, type WantedDocument } from "./documents.ts";
 import type { Patch, Step } from "./edits.ts";
-import type { WantedDocument } from "./held-memory.ts";
 
 /** Which document lies where: a held document is one or more of the memory's own documents, its pieces, of these lengths. */
 export interface Layout {
   held: WantedDocument[];
   pieces: number[][];
 }
-
-const pageTokens = 16;
 
 /** Index, among the memory's own documents, of a held document's first piece. */
 export function nativeIndex(pieces: readonly (readonly number[])[], index: number): number {

@@ -5,7 +5,7 @@
 // Method (DESIGN §5): what changed is encoded at its place, seeing all that lies before it; what lies behind keeps its keys and values,
 // although they were made in view of the old text. So whatever is kept begins with a whole top-level block, or at least a whole line.
 
-import type { WantedDocument } from "./held-memory.ts";
+import { isSameDocument, pageTokens, tokensOf, type WantedDocument } from "./documents.ts";
 
 /** What begins at a token: nothing, a line, or a line without indentation. */
 export const beginning = { none: 0, line: 1, block: 2 } as const;
@@ -41,7 +41,6 @@ export interface EditState {
   patchedTokens: number;
 }
 
-const pageTokens = 16;
 /** A block that would encode more than this beyond its changed lines is cut at a line instead. */
 const longestBlock = 400;
 /** Of the memory's tokens, at most this share may have been encoded in place before it is read again. */
@@ -55,16 +54,13 @@ export function planEdits(
   wanted: readonly WantedDocument[],
   beginningsOf: BeginningsOf,
 ): Edits | undefined {
-  const steps = align(state, wanted, beginningsOf);
+  const first = wanted.findIndex((document, index) => !isSameDocument(state.held[index], document));
+  const steps = first < 0 ? undefined : align(state, wanted, beginningsOf);
   if (steps === undefined) return undefined;
   const tokens = steps.reduce((sum, step) => sum + encodedBy(step), 0);
-  const all = wanted.reduce((sum, document) => sum + document.tokens.length, 0);
-  const first = wanted.findIndex(
-    (document, index) => state.held[index] !== document && !isSame(state.held[index], document),
-  );
-  const again = wanted.slice(Math.max(0, first)).reduce((sum, document) => sum + document.tokens.length, 0);
-  const few = state.patchedTokens + tokens <= mostPatchedShare * all;
-  return first >= 0 && few && tokens + leastSaved <= again ? { steps, tokens } : undefined;
+  const again = tokensOf(wanted.slice(first));
+  const few = state.patchedTokens + tokens <= mostPatchedShare * tokensOf(wanted);
+  return few && tokens + leastSaved <= again ? { steps, tokens } : undefined;
 }
 
 function encodedBy(step: Step): number {
@@ -90,7 +86,7 @@ function align(state: EditState, wanted: readonly WantedDocument[], beginningsOf
       return undefined;
     } else {
       at++;
-      if (isSame(held, document)) steps.push({ kind: "keep" });
+      if (isSameDocument(held, document)) steps.push({ kind: "keep" });
       else
         steps.push({
           kind: "patch",
@@ -101,15 +97,6 @@ function align(state: EditState, wanted: readonly WantedDocument[], beginningsOf
   }
   dropGone();
   return steps;
-}
-
-function isSame(held: WantedDocument | undefined, wanted: WantedDocument): boolean {
-  return (
-    held !== undefined &&
-    held.path === wanted.path &&
-    held.tokens.length === wanted.tokens.length &&
-    held.tokens.every((token, index) => token === wanted.tokens[index])
-  );
 }
 
 /**

@@ -7,15 +7,9 @@
 import type { GenerateOptions, GenerateResult, Memory, Model, Selection } from "../../native/index.d.ts";
 import { QuireError } from "../errors.ts";
 import { fromNative, type Native } from "../native.ts";
+import { isSameDocument, pagesFor, pagesOf, tokensOf, type WantedDocument } from "./documents.ts";
 import { applyEdits, type Layout, nativeIndex } from "./edit-memory.ts";
 import { type BeginningsOf, type Edits, planEdits } from "./edits.ts";
-
-export interface WantedDocument {
-  path: string;
-  tokens: Int32Array;
-  /** Made from text that is not on disk: neither it nor what was read after it may be saved. */
-  unsaved?: boolean;
-}
 
 export interface MemoryShape {
   summary: "mean-spread" | "min-max";
@@ -64,18 +58,8 @@ export interface DocumentStore {
 
 /** Tokens of one native call. The weights are read once per chunk, and progress is said once per chunk. */
 const chunkTokens = 512;
-const pageTokens = 16;
 /** Tokens of a document that choose pages together where it is read sparsely: a chunk may not end inside them. */
 const blockTokens = 64;
-
-export function pagesFor(tokens: number): number {
-  return Math.ceil(tokens / pageTokens);
-}
-
-/** Pages of documents that each begin on a page of their own. */
-export function pagesOf(documents: readonly WantedDocument[]): number {
-  return documents.reduce((sum, document) => sum + pagesFor(document.tokens.length), 0);
-}
 
 export class HeldMemory {
   readonly shape: MemoryShape;
@@ -129,7 +113,7 @@ export class HeldMemory {
     const tail = this.#tail.length > 0 ? [[this.#tail.length]] : [];
     return [...this.#layout.pieces, ...tail].map((pieces) => {
       const first = page;
-      page += pieces.reduce((sum, tokens) => sum + pagesFor(tokens), 0);
+      page += pagesIn([pieces]);
       return first;
     });
   }
@@ -148,8 +132,7 @@ export class HeldMemory {
   commonPrefix(wanted: readonly WantedDocument[]): number {
     let count = 0;
     for (const [index, document] of wanted.entries()) {
-      const held = this.#held[index];
-      if (held === undefined || held.path !== document.path || !sameTokens(held.tokens, document.tokens)) break;
+      if (!isSameDocument(this.#held[index], document)) break;
       count++;
     }
     return count;
@@ -178,7 +161,7 @@ export class HeldMemory {
     await this.#load(wanted, signal);
     const reusedTokens = tokensOf(this.#held);
     const rest = wanted.slice(this.#held.length);
-    const total = rest.reduce((sum, document) => sum + document.tokens.length, 0);
+    const total = tokensOf(rest);
     const begin = now();
     let done = 0;
     let partial: WantedDocument | undefined;
@@ -411,14 +394,6 @@ export class HeldMemory {
 
 function pagesIn(pieces: readonly (readonly number[])[]): number {
   return pieces.flat().reduce((sum, tokens) => sum + pagesFor(tokens), 0);
-}
-
-function tokensOf(documents: readonly WantedDocument[]): number {
-  return documents.reduce((sum, { tokens }) => sum + tokens.length, 0);
-}
-
-function sameTokens(a: Int32Array, b: Int32Array): boolean {
-  return a.length === b.length && a.every((token, index) => token === b[index]);
 }
 
 interface Chunk {

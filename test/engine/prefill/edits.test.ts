@@ -1,8 +1,8 @@
 // edits.test.ts — which tokens an edit encodes again, and when everything is read again instead.
 
 import assert from "node:assert/strict";
+import type { WantedDocument } from "../../../engine/prefill/documents.ts";
 import { type BeginningsOf, diff, mostPatchedShare, planEdits } from "../../../engine/prefill/edits.ts";
-import type { WantedDocument } from "../../../engine/prefill/held-memory.ts";
 
 /** Tokens 0 to 99 begin a block, 100 to 199 a line. */
 const beginningsOf: BeginningsOf = (tokens) =>

@@ -1,29 +1,20 @@
 // held-memory-edits.test.ts — a memory that follows edits in place, on a small random model.
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { QuireError } from "../../../engine/errors.ts";
-import { readGguf } from "../../../engine/models/gguf.ts";
 import { native } from "../../../engine/native.ts";
-import { HeldMemory, pagesFor, type ReadOutcome, type WantedDocument } from "../../../engine/prefill/held-memory.ts";
+import { pagesFor, type WantedDocument } from "../../../engine/prefill/documents.ts";
+import { HeldMemory, type ReadOutcome } from "../../../engine/prefill/held-memory.ts";
 import type { Memory, Model } from "../../../native/index.d.ts";
 import { dense, options } from "../generate-options.ts";
-import { randomFrom, tinyModel, writeGguf } from "../models/gguf-writer.ts";
+import { randomFrom } from "../models/gguf-writer.ts";
+import { document, never, openTiny, shape } from "./tiny-memory.ts";
 
-const shape = { summary: "mean-spread", rope: { factor: 1, originalContext: 0 } } as const;
-const never = new AbortController().signal;
 /** Every tenth token begins a block. */
 const edits = {
   reservedPages: 8,
   beginningsOf: (tokens: Int32Array) => Uint8Array.from(tokens, (_, i) => (i % 10 === 0 ? 2 : 0)),
 };
-
-function document(name: string, tokens: number, seed: number): WantedDocument {
-  const random = randomFrom(seed);
-  return { path: name, tokens: Int32Array.from({ length: tokens }, () => Math.floor(random() * 280)) };
-}
 
 function changed({ path: name, tokens }: WantedDocument, at: number, ...added: number[]): WantedDocument {
   return { path: name, tokens: Int32Array.from([...tokens.slice(0, at), 281, ...added, ...tokens.slice(at + 1)]) };
@@ -42,7 +33,6 @@ function spying(handles: Memory[]) {
 }
 
 describe("held memory, edited in place", () => {
-  let folder = "";
   let model: Model;
   let memory: HeldMemory;
   const handles: Memory[] = [];
@@ -56,17 +46,11 @@ describe("held memory, edited in place", () => {
   const documents = [a, b, c, d];
   const total = 300 + 700 + 17 + 900;
 
+  let close: () => Promise<void>;
   before(async () => {
-    folder = await mkdtemp(path.join(tmpdir(), "quire-edits-"));
-    const file = path.join(folder, "tiny.gguf");
-    await writeFile(file, writeGguf(tinyModel({ heads: 4, kvHeads: 2 })).bytes);
-    const { geometry, tensors } = await readGguf(file);
-    model = await native().openModel({ path: file, geometry, tensors, threads: 1, cpu: "auto" });
+    ({ model, close } = await openTiny());
   });
-  after(async () => {
-    model.dispose();
-    await rm(folder, { recursive: true, force: true });
-  });
+  after(() => close());
   beforeEach(async () => {
     memory = new HeldMemory(spying(handles), model, shape, 200);
     await read(documents);

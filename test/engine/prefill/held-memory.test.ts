@@ -1,48 +1,31 @@
 // What stays in memory between questions, on a small random model: whole documents with the same token ids, nothing else.
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { QuireError } from "../../../engine/errors.ts";
-import { readGguf } from "../../../engine/models/gguf.ts";
 import { native } from "../../../engine/native.ts";
-import { HeldMemory, pagesFor, type ReadProgress, type WantedDocument } from "../../../engine/prefill/held-memory.ts";
+import { pagesFor, type WantedDocument } from "../../../engine/prefill/documents.ts";
+import { HeldMemory, type ReadProgress } from "../../../engine/prefill/held-memory.ts";
 import type { Model } from "../../../native/index.d.ts";
 import { dense, options } from "../generate-options.ts";
-import { randomFrom, tinyModel, writeGguf } from "../models/gguf-writer.ts";
+import { document, never, openTiny, shape } from "./tiny-memory.ts";
 
-const shape = { summary: "mean-spread", rope: { factor: 1, originalContext: 0 } } as const;
-const never = new AbortController().signal;
 const quiet = (): void => {};
-
-function document(name: string, tokens: number, seed = 1): WantedDocument {
-  const random = randomFrom(seed);
-  return { path: name, tokens: Int32Array.from({ length: tokens }, () => Math.floor(random() * 280)) };
-}
 
 const greedy = options({ maxTokens: 12, selection: { ...dense, pageBudget: 256 } });
 
 const hasCode = (code: string) => (error: unknown) => error instanceof QuireError && error.code === code;
 
 describe("held memory", () => {
-  let folder = "";
   let model: Model;
   let memory: HeldMemory;
   const documents = [document("a", 40), document("b", 700, 2), document("c", 17, 3), document("d", 900, 4)];
   const total = 40 + 700 + 17 + 900;
 
+  let close: () => Promise<void>;
   before(async () => {
-    folder = await mkdtemp(path.join(tmpdir(), "quire-held-"));
-    const file = path.join(folder, "tiny.gguf");
-    await writeFile(file, writeGguf(tinyModel({ heads: 4, kvHeads: 2 })).bytes);
-    const { geometry, tensors } = await readGguf(file);
-    model = await native().openModel({ path: file, geometry, tensors, threads: 1, cpu: "auto" });
+    ({ model, close } = await openTiny());
   });
-  after(async () => {
-    model.dispose();
-    await rm(folder, { recursive: true, force: true });
-  });
+  after(() => close());
   beforeEach(() => {
     memory = new HeldMemory(native(), model, shape, 200);
   });

@@ -8,7 +8,6 @@
 // Peaks are measured in the same run, before and after each case, since the machine may be shared: ratios are what counts.
 // Decode rotates over layers that are larger than the caches together. One JSON object per line on standard output.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -19,38 +18,20 @@
 
 #include "native/core/aligned_buffer.h"
 #include "native/kernels/ops.h"
+#include "test/bench/native/ceilings.h"
 #include "test/native/kernels/kv_pool.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace quire {
 namespace {
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-// Seconds of one run of `task`: the best of at least five and of what fits into 0.4 s.
-template <typename Task>
-double best_seconds(const Task& task) {
-  double best = 1e30;
-  const double end = now() + 0.4;
-  for (int i = 0; i < 5 || now() < end; ++i) {
-    const double begin = now();
-    task();
-    best = std::min(best, now() - begin);
-  }
-  return best;
-}
-
 #if defined(__x86_64__)
-constexpr int64_t kPeakSteps = 100000;
+constexpr int64_t kFmaSteps = 100000;
 __attribute__((target("avx512f"))) float fma_loop_512() {
   __m512 sums[12];
   for (int i = 0; i < 12; ++i) sums[i] = _mm512_set1_ps(static_cast<float>(i));
   __m512 a = _mm512_set1_ps(1e-3f);
   __m512 b = _mm512_set1_ps(0.5f);
-  for (int64_t step = 0; step < kPeakSteps; ++step) {
+  for (int64_t step = 0; step < kFmaSteps; ++step) {
 #pragma GCC unroll 12
     for (int i = 0; i < 12; ++i) sums[i] = _mm512_fmadd_ps(a, b, sums[i]);
     __asm__ volatile("" : "+v"(a), "+v"(b));
@@ -63,7 +44,7 @@ __attribute__((target("avx2,fma"))) float fma_loop_256() {
   for (int i = 0; i < 10; ++i) sums[i] = _mm256_set1_ps(static_cast<float>(i));
   __m256 a = _mm256_set1_ps(1e-3f);
   __m256 b = _mm256_set1_ps(0.5f);
-  for (int64_t step = 0; step < kPeakSteps; ++step) {
+  for (int64_t step = 0; step < kFmaSteps; ++step) {
 #pragma GCC unroll 10
     for (int i = 0; i < 10; ++i) sums[i] = _mm256_fmadd_ps(a, b, sums[i]);
     __asm__ volatile("" : "+v"(a), "+v"(b));
@@ -77,51 +58,13 @@ __attribute__((target("avx2,fma"))) float fma_loop_256() {
 double peak_gflops(ThreadPool& pool, bool wide) {
 #if defined(__x86_64__)
   std::atomic<float> sink{0};
-  const double seconds =
-      best_seconds([&] { pool.run(pool.threads(), [&](int64_t) { sink = wide ? fma_loop_512() : fma_loop_256(); }); });
-  return static_cast<double>(kPeakSteps) * 2 * (wide ? 12 * 16 : 10 * 8) * pool.threads() / seconds * 1e-9;
+  const double seconds = best_seconds(
+      wall_clock, [&] { pool.run(pool.threads(), [&](int64_t) { sink = wide ? fma_loop_512() : fma_loop_256(); }); });
+  return static_cast<double>(kFmaSteps) * 2 * (wide ? 12 * 16 : 10 * 8) * pool.threads() / seconds * 1e-9;
 #else
   (void)pool, (void)wide;
   return 0;
 #endif
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) uint64_t read_words(const std::byte* p, int64_t bytes) {
-  __m256i sums[4] = {};
-  const int64_t quarter = bytes / 4;
-  for (int64_t i = 0; i + 64 <= quarter; i += 64) {
-#pragma GCC unroll 4
-    for (int s = 0; s < 4; ++s) {
-      const std::byte* q = p + s * quarter + i;
-      _mm_prefetch(reinterpret_cast<const char*>(q + 1024), _MM_HINT_T0);
-      sums[s] = _mm256_add_epi64(sums[s], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q)));
-      sums[s] = _mm256_add_epi64(sums[s], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q + 32)));
-    }
-  }
-  sums[0] = _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]), _mm256_add_epi64(sums[2], sums[3]));
-  return static_cast<uint64_t>(_mm256_extract_epi64(sums[0], 0));
-}
-#else
-uint64_t read_words(const std::byte* p, int64_t bytes) {
-  uint64_t sum = 0;
-  for (int64_t i = 0; i + 8 <= bytes; i += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, p + i, 8);
-    sum += word;
-  }
-  return sum;
-}
-#endif
-
-double read_gbs(ThreadPool& pool, const AlignedBuffer& buffer) {
-  std::atomic<uint64_t> sink{0};
-  constexpr int64_t kParts = 64;
-  const int64_t part_bytes = buffer.bytes() / kParts / 256 * 256;
-  const double seconds = best_seconds([&] {
-    pool.run(kParts, [&](int64_t part) { sink += read_words(buffer.data() + part * part_bytes, part_bytes); });
-  });
-  return static_cast<double>(kParts * part_bytes) / seconds * 1e-9;
 }
 
 struct Shape {
@@ -187,7 +130,7 @@ void prefill(const Bench& bench, const Shape& shape, int64_t context) {
   args.list_count = 1;
   args.visible = visible.data();
   double peak = peak_gflops(bench.pool, bench.wide);
-  const double seconds = best_seconds([&] { run_attend(bench, args, workspace); });
+  const double seconds = best_seconds(wall_clock, [&] { run_attend(bench, args, workspace); });
   peak = std::max(peak, peak_gflops(bench.pool, bench.wide));
   const double gflops = 4 * keys * static_cast<double>(shape.heads * shape.head_size) / seconds * 1e-9;
   print_shape(bench, "prefill", shape, context);
@@ -228,9 +171,10 @@ void decode(const Bench& bench, const Shape& shape, int64_t context) {
   const auto next_layer = [&]() -> const KvLayer& { return layers[at++ % layers.size()]->kv; };
   const auto calls = static_cast<int64_t>(std::max<size_t>(layers.size(), 8));
   const auto seconds_each = [&](const auto& task) {
-    return best_seconds([&] {
-             for (int64_t i = 0; i < calls; ++i) task(next_layer());
-           }) /
+    return best_seconds(wall_clock,
+                        [&] {
+                          for (int64_t i = 0; i < calls; ++i) task(next_layer());
+                        }) /
            static_cast<double>(calls);
   };
   const auto run_dense = [&](const KvLayer& kv) {
@@ -265,7 +209,7 @@ void decode(const Bench& bench, const Shape& shape, int64_t context) {
     run_attend(bench, sparse, workspace);
   };
 
-  double read = read_gbs(bench.pool, bench.scratch);
+  double read = read_gbs(wall_clock, bench.pool, bench.scratch);
   double peak = peak_gflops(bench.pool, bench.wide);
   const double dense_seconds = seconds_each(run_dense);
   const double score_seconds = seconds_each(run_score);
@@ -276,7 +220,7 @@ void decode(const Bench& bench, const Shape& shape, int64_t context) {
     run_select(kv);
     run_sparse(kv);
   });
-  read = std::max(read, read_gbs(bench.pool, bench.scratch));
+  read = std::max(read, read_gbs(wall_clock, bench.pool, bench.scratch));
   peak = std::max(peak, peak_gflops(bench.pool, bench.wide));
   const double dense_gbs = static_cast<double>(bytes) / dense_seconds * 1e-9;
   const double gflops =

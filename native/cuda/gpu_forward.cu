@@ -87,6 +87,16 @@ struct GpuForward::Impl {
   DeviceList list() const { return {list_slots.get(), list_counts.get()}; }
   int64_t qkv_columns() const { return geometry().q_columns() + 2 * geometry().kv_columns(); }
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(geometry().head_size)); }
+  // As the kernels take it, of a page budget that the caller counts.
+  PageSelection page_selection(const Selection& selection) const {
+    PageSelection pages;
+    pages.summary = memory.summary();
+    pages.spread_factor = selection.spread_factor;
+    pages.vote = selection.vote;
+    pages.sink_pages = static_cast<int32_t>(selection.sink_pages);
+    pages.recent_pages = static_cast<int32_t>(selection.recent_pages);
+    return pages;
+  }
 
   void reserve_chunk(int64_t tokens);
   void upload_list();
@@ -365,11 +375,7 @@ void GpuForward::Impl::attend_chunk(const DeviceKv& near, int64_t layer, int64_t
   }
   const Selection& selection = *reading.selection;
   ReadingAttention sparse;
-  sparse.selection.summary = memory.summary();
-  sparse.selection.spread_factor = selection.spread_factor;
-  sparse.selection.vote = selection.vote;
-  sparse.selection.sink_pages = static_cast<int32_t>(selection.sink_pages);
-  sparse.selection.recent_pages = static_cast<int32_t>(selection.recent_pages);
+  sparse.selection = page_selection(selection);
   sparse.selection.budget_pages = static_cast<int32_t>(
       std::max(selection.page_budget / kPageTokens, selection.sink_pages + selection.recent_pages));
   sparse.q = dense.q;
@@ -495,11 +501,7 @@ void GpuForward::Impl::layers_of_step(const Selection& selection, int64_t bucket
     attention.list = list();
     attention.state = step.get();
     attention.max_pages = bucket;
-    attention.selection.summary = memory.summary();
-    attention.selection.spread_factor = selection.spread_factor;
-    attention.selection.vote = selection.vote;
-    attention.selection.sink_pages = static_cast<int32_t>(selection.sink_pages);
-    attention.selection.recent_pages = static_cast<int32_t>(selection.recent_pages);
+    attention.selection = page_selection(selection);
     attention.selection.budget_pages =
         l < selection.dense_layers ? 0 : static_cast<int32_t>(selection.page_budget / kPageTokens);
     attention.page_mass = mass;

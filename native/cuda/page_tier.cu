@@ -279,10 +279,6 @@ void PageTier::forget(cudaStream_t stream) {
 
 namespace {
 
-bool selects(const AttentionStep& args) {
-  return args.selection.budget_pages > 0 && args.max_pages > args.selection.budget_pages;
-}
-
 struct Parts {
   ScorePages score;
   SelectPages select;
@@ -300,11 +296,9 @@ Parts divide(const AttentionStep& args, uint8_t* workspace) {
     piece = workspace == nullptr ? nullptr : reinterpret_cast<T*>(workspace + parts.bytes);
     parts.bytes += (count * static_cast<int64_t>(sizeof(T)) + 255) / 256 * 256;
   };
-  ScorePages& score = parts.score;
-  SelectPages& select = parts.select;
+  ScorePages& score = parts.score = score_of(args);
+  SelectPages& select = parts.select = select_of(args);
   AttendPages& attend = parts.attend;
-  score.stride = (args.max_pages + 31) / 32 * 32;
-  select.partial_blocks = score_blocks(args.kv.kv_heads);
   take(attend.arrivals, std::max<int64_t>(64, lists));
   take(attend.partial, heads * of_list * args.kv.head_size);
   take(attend.state_of_part, heads * of_list);
@@ -343,24 +337,10 @@ void PageTier::attend(const AttentionStep& args, int64_t layer, cudaStream_t str
   ScorePages& score = parts.score;
   SelectPages& select = parts.select;
   AttendPages& attend = parts.attend;
-  score.selection = args.selection;
-  score.q = args.q;
-  score.heads = args.heads;
-  score.kv = args.kv;
-  score.list = args.list;
-  score.state = args.state;
   score_pages(score, stream);
-  select.selection = args.selection;
-  select.heads = args.heads;
-  select.kv_heads = lists;
-  select.head_size = args.kv.head_size;
-  select.list = args.list;
-  select.state = args.state;
-  select.max_pages = args.max_pages;
   select.scores = score.scores;
   select.stride = score.stride;
   select.partial = score.partial;
-  select.counters = args.counters;
   select_pages(select, stream);
   const DeviceLimits limits = device_limits();
   if (m.trace != nullptr) {

@@ -140,6 +140,11 @@ struct AttentionStep {
   float* code_scales = nullptr;
   bool one_kernel = true;  // false: the three kernels that every device has
 };
+// Whether the step chooses pages, or attends to the whole list.
+bool selects(const AttentionStep& args);
+// What score and select take from a step; their pieces of a workspace are the caller's to give.
+ScorePages score_of(const AttentionStep& args);
+SelectPages select_of(const AttentionStep& args);
 int64_t attention_step_workspace(const AttentionStep& args);
 void attention_step(const AttentionStep& args, cudaStream_t stream);
 // One kernel of a step alone (0 score, 1 select, 2 attend), over what the former ones left in the workspace: for benches.

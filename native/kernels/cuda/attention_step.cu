@@ -17,10 +17,6 @@ namespace {
 
 constexpr int64_t kAlign = 256;
 
-bool selects(const AttentionStep& args) {
-  return args.selection.budget_pages > 0 && args.max_pages > args.selection.budget_pages;
-}
-
 int32_t list_count(const AttentionStep& args) {
   return selects(args) && args.selection.vote == Vote::kPerHead ? args.heads : args.kv.kv_heads;
 }
@@ -73,33 +69,16 @@ Plan plan(const AttentionStep& args) {
   attend.weight_stride = selects(args) ? args.selection.budget_pages : args.max_pages;
   attend.page_weight = args.page_mass != nullptr ? pieces.take<float>(args.heads * attend.weight_stride) : nullptr;
   if (selects(args)) {
-    ScorePages& score = plan.score;
-    score.selection = args.selection;
-    score.q = args.q;
-    score.heads = args.heads;
-    score.kv = args.kv;
-    score.list = args.list;
-    score.state = args.state;
-    score.stride = (args.max_pages + 31) / 32 * 32;
+    ScorePages& score = plan.score = score_of(args);
     score.scores = pieces.take<float>(args.heads * score.stride);
-    const int32_t blocks = score_blocks(args.kv.kv_heads);
-    score.partial = pieces.take<float2>(static_cast<int64_t>(args.heads) * blocks);
-    SelectPages& select = plan.select;
-    select.selection = args.selection;
-    select.heads = args.heads;
-    select.kv_heads = args.kv.kv_heads;
-    select.head_size = args.kv.head_size;
-    select.list = args.list;
-    select.state = args.state;
-    select.max_pages = args.max_pages;
+    SelectPages& select = plan.select = select_of(args);
+    score.partial = pieces.take<float2>(static_cast<int64_t>(args.heads) * select.partial_blocks);
     select.scores = score.scores;
     select.stride = score.stride;
     select.partial = score.partial;
-    select.partial_blocks = blocks;
     select.votes = pieces.take<float>(lists * score.stride);
     select.chosen = pieces.take<ChosenPage>(static_cast<int64_t>(lists) * args.selection.budget_pages);
     select.chosen_count = pieces.take<int32_t>(lists);
-    select.counters = args.counters;
     attend.chosen = select.chosen;
   }
   plan.bytes = pieces.used();
@@ -107,6 +86,36 @@ Plan plan(const AttentionStep& args) {
 }
 
 }  // namespace
+
+bool selects(const AttentionStep& args) {
+  return args.selection.budget_pages > 0 && args.max_pages > args.selection.budget_pages;
+}
+
+ScorePages score_of(const AttentionStep& args) {
+  ScorePages score;
+  score.selection = args.selection;
+  score.q = args.q;
+  score.heads = args.heads;
+  score.kv = args.kv;
+  score.list = args.list;
+  score.state = args.state;
+  score.stride = (args.max_pages + 31) / 32 * 32;
+  return score;
+}
+
+SelectPages select_of(const AttentionStep& args) {
+  SelectPages select;
+  select.selection = args.selection;
+  select.heads = args.heads;
+  select.kv_heads = args.kv.kv_heads;
+  select.head_size = args.kv.head_size;
+  select.list = args.list;
+  select.state = args.state;
+  select.max_pages = args.max_pages;
+  select.partial_blocks = score_blocks(args.kv.kv_heads);
+  select.counters = args.counters;
+  return select;
+}
 
 int64_t attention_step_workspace(const AttentionStep& args) {
   AttentionStep counted = args;

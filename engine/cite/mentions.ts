@@ -16,8 +16,6 @@ export interface Mention {
   endLine?: number;
   /** A block's language. */
   language?: string;
-  /** The fence that an answer cut off within a block lacks. */
-  closing?: string;
   sentence: number;
   paragraph: number;
 }
@@ -124,7 +122,6 @@ function findBlocks(text: string, take: (mention: Found) => void, taken: Uint8Ar
       said: text.slice(open.body),
       presented: true,
       language: open.language,
-      closing: open.fence,
     });
   else if (open !== undefined) taken.fill(1, open.start, text.length);
 }

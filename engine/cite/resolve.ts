@@ -288,9 +288,8 @@ function number(answer: string, resolved: readonly Resolution[]): Cited {
     if (marked.has(once)) continue;
     marked.add(once);
     const text = numbered ? `[${citation.index}]` : "[?]";
-    // After a fence nothing may follow on its line; within one that was cut off a marker would be code.
-    const behind = mention.closing === undefined ? `\n${text}` : `\n${mention.closing}\n${text}`;
-    markers.push({ at: mention.end, text: mention.kind === "block" ? behind : ` ${text}` });
+    // After a fence nothing may follow on its line.
+    markers.push({ at: mention.end, text: mention.kind === "block" ? `\n${text}` : ` ${text}` });
   }
   let at = 0;
   let out = "";

@@ -146,12 +146,6 @@ describe("citations", () => {
     assert.deepEqual(cites("```bash\nnpm run something-else\n```"), []);
   });
 
-  it("closes a block in which the answer was cut off before the marker", () => {
-    // Bug: the marker stood in the code, as the last line of it.
-    const { marked } = resolveCitations("Like this:\n````python\nimport flying_circus\nflying_circus.start", read);
-    assert.equal(marked, "Like this:\n````python\nimport flying_circus\nflying_circus.start\n````\n[?]");
-  });
-
   it("takes the definition in the file that the sentence names", () => {
     assert.deepEqual(cites("`close` in `src/adapters.py` clears."), ["src/adapters.py:5"]);
     assert.deepEqual(cites("`close` in `src/sessions.py` loops."), ["src/sessions.py:16"]);

@@ -2,13 +2,14 @@
 //
 // The only file that joins the stages; it holds no cleverness of its own. DESIGN §4 says why each stage is as it is.
 
-import type { GenerateOptions, GenerateResult, Selection } from "../native/index.d.ts";
+import type { GenerateResult, Selection } from "../native/index.d.ts";
 import type { Budget } from "./budget.ts";
 import { createCiteIndex } from "./cite/cite-index.ts";
 import { citeEvidence } from "./cite/evidence.ts";
 import { isNotFoundAnswer } from "./cite/notes.ts";
 import { resolveCitations } from "./cite/resolve.ts";
 import type { ReadDocument } from "./cite/types.ts";
+import { type Generated, generate } from "./generate.ts";
 import type { OpenModel } from "./open-model.ts";
 import { pagesFor } from "./prefill/documents.ts";
 import type { HeldMemory, ReadOutcome } from "./prefill/held-memory.ts";
@@ -101,16 +102,19 @@ export async function answerQuestion(
   const { regions, preface, opening } = question;
   const first = [preface === "" ? "" : `${preface}\n\n`, opening].join("");
   if (first !== "") events.text({ id, text: first });
-  const generated = await generate(input, signal, events);
+  const generated = await generate(model, memory, params, toSelection(params.settings), signal, {
+    text: (text) => events.text({ id, text }),
+    now: input.now,
+  });
 
   // cite
-  const written = model.tokenizer.decode(generated.result.tokens);
+  const { written, stop } = generated;
   const answer = (opening + written).trim();
   input.threads.remember(
     params.thread.id,
     params.thread.turns,
     { question: params.question, ...(params.selection === undefined ? {} : { selection: params.selection }), answer },
-    Int32Array.from([...question.tokens, ...generated.result.tokens]),
+    Int32Array.from([...question.tokens, ...generated.tokens]),
   );
   const loaded = loadedFiles(generated.result, memory);
   const index = createCiteIndex(readDocuments(prepared, regions), outlinesOf(prepared));
@@ -123,7 +127,7 @@ export async function answerQuestion(
     preface,
     answer,
     marked: (opening + cited.marked).trim(),
-    stop: generated.result.stop,
+    stop,
     citations: cited.citations.map(({ index, path, line, text, verified, choices, anchor }) => ({
       index,
       path,
@@ -170,37 +174,6 @@ async function withThread(
     `thread of ${turns.length} turns: ${known.length} as they were in memory, ${chosen.dropped} left out, room for ${room} tokens`,
   );
   return joinTurns(chosen.turns, between, question.tokens);
-}
-
-interface Generated {
-  result: GenerateResult;
-  firstTokenMs: number | undefined;
-}
-
-async function generate(input: AnswerInput, signal: AbortSignal, events: PipelineEvents): Promise<Generated> {
-  const { params, model, memory } = input;
-  const decoder = model.tokenizer.stream();
-  let firstTokenMs: number | undefined;
-  let streamed = 0;
-  const show = (tokens: Int32Array): void => {
-    firstTokenMs ??= input.now();
-    streamed += tokens.length;
-    const text = decoder.push(tokens);
-    if (text !== "") events.text({ id: params.id, text });
-  };
-  const options: GenerateOptions = {
-    maxTokens: params.maxTokens,
-    sampling: params.sampling,
-    selection: toSelection(params.settings),
-    stopTokens: model.chat.stopTokens,
-    pageMass: true,
-  };
-  const result = await memory.generate(options, signal, show);
-  // Tokens are handed over by a queue of their own; those still in it when the result came are taken from the result.
-  if (streamed < result.tokens.length) show(result.tokens.subarray(streamed));
-  const rest = decoder.end();
-  if (rest !== "") events.text({ id: params.id, text: rest });
-  return { result, firstTokenMs };
 }
 
 /** DESIGN §6's defaults, with what the user chose. */

@@ -233,7 +233,8 @@ export interface AskResult {
   answer: string;
   /** The answer with [n] markers after what is cited. */
   marked: string;
-  stop: "stop-token" | "length" | "cancelled" | "full";
+  /** Why it ends; "repeats": it had begun to repeat itself, and is cut where it did. */
+  stop: "stop-token" | "length" | "cancelled" | "full" | "repeats";
   citations: Citation[];
   documents: DocumentRow[];
   leftOut: LeftOutRow[];

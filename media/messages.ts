@@ -73,7 +73,7 @@ const answer = z.object({
   preface: z.string(),
   /** Markdown with [n] markers after what is cited. */
   marked: z.string(),
-  stop: z.enum(["stop-token", "length", "cancelled", "full"]),
+  stop: z.enum(["stop-token", "length", "cancelled", "full", "repeats"]),
   citations: z.array(citation),
   lookedUp: z.array(z.object({ ...scope.shape, tokens: count, why: z.string() })),
   loaded: z.array(z.object({ path: z.string(), share: z.number() })),

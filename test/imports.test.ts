@@ -32,6 +32,7 @@ const joints = [
   "engine/pipeline.ts",
   "engine/question.ts",
   "engine/prepare.ts",
+  "engine/generate.ts",
   "engine/engine.ts",
   "engine/open-model.ts",
 ];

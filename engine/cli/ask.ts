@@ -55,6 +55,7 @@ export async function ask(questions: string[], options: AskOptions): Promise<voi
 function footer(result: AskResult): string {
   const lines: string[] = [];
   if (result.stop === "length") lines.push("(The answer was cut at --max-tokens.)");
+  if (result.stop === "repeats") lines.push("(The answer began to repeat itself and was cut there.)");
   if (result.stop === "cancelled") lines.push("(Stopped.)");
   const verified = result.citations.filter((citation) => citation.verified);
   if (verified.length > 0) lines.push("", ...verified.map(citationLine));

@@ -44,6 +44,7 @@ export function answerBody(turn: PanelTurn, addressOf: AddressOf, thread?: strin
   if (state === "working") parts.push(`*${plainText(progressSentence(progress ?? { stage: "answering" }))}*`);
   if (state === "stopped") parts.push("*Stopped.*");
   if (state === "done" && answer?.stop === "length") parts.push("*Cut off: the answer reached its longest length.*");
+  if (state === "done" && answer?.stop === "repeats") parts.push("*Cut where it began to repeat itself.*");
   if (state === "done" && answer?.stop === "full") parts.push("*Cut off: the memory is full.*");
   if (failure !== undefined) parts.push(`**No answer.** ${plainText(failure.message)} ${plainText(failure.nextStep)}`);
   const offered = [

@@ -116,6 +116,8 @@ function stopNote({ state, answer }: PanelTurn): string {
   if (state === "stopped" || answer?.stop === "cancelled") return "Stopped.";
   if (answer?.stop === "length")
     return "The answer was cut off at its longest length; the setting quire.answer.maxTokens allows more.";
+  if (answer?.stop === "repeats")
+    return "The answer was cut where it began to repeat itself. A more precise question helps.";
   if (answer?.stop === "full") return "The answer was cut off: the context is full. Start a new thread to ask more.";
   return "";
 }

@@ -73,6 +73,22 @@ describe("a thread", function () {
     assert.equal(restarted.answer, kept.answer);
   });
 
+  it("goes on after an answer that was ended because it went round in circles", async () => {
+    const words = "Write 'the pages are chosen by their score' again and again, without end.";
+    const alone = place.workspace("alone", { "src/a.js": sourceText(1, 2) });
+    const one = askOf(alone, words, { maxTokens: 900 });
+    const first = await engine.ask(one).result;
+    assert.equal(first.stop, "repeats", `${first.stop}: ${first.answer.slice(-400)}`);
+    assert.ok(first.stats.decodedTokens < 600, `${first.stats.decodedTokens} tokens until it was heard`);
+    const end = first.answer.slice(-40);
+    assert.equal(first.answer.split(end).length, 2, `what it ends with stands there once: ${first.answer}`);
+    const second = await engine.ask(
+      askOf(alone, "Thanks.", { thread: { id: one.thread.id, turns: [turnOf(one, first)] } }),
+    ).result;
+    const { reusedTokens, prefilledTokens } = second.stats;
+    assert.ok(prefilledTokens < 40 && reusedTokens > first.meter.memoryTokens, `${prefilledTokens} tokens read again`);
+  });
+
   it("goes on after a cancelled answer", async () => {
     const one = params("What does add1Entry1 return?", [], "t", { maxTokens: 400 });
     const asking = engine.ask(one);

@@ -1,129 +1,23 @@
-// readme.ts — `npm run bench -- readme`: writes the README's numbers from the result files, between its two markers.
-//
-// Rounds, never edits: a figure that is not in test/bench/results is not in the table.
+// readme.ts — `npm run bench -- readme`: writes the README's few figures, between its two markers, and docs/numbers.md, all of them.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { gpuTables } from "./gpu-table.ts";
-import { type Row, readRows } from "./results-file.ts";
+import { summary } from "./summary.ts";
+import { sections } from "./tables.ts";
 
-const readme = fileURLToPath(new URL("../../README.md", import.meta.url));
+const at = (file: string): string => fileURLToPath(new URL(`../../${file}`, import.meta.url));
 const [begin, end] = ["<!-- bench: begin -->", "<!-- bench: end -->"];
 
-const text = (value: unknown): string => (value === undefined || value === null ? "" : String(value));
-const rounded = (value: unknown, digits: number): string => (typeof value === "number" ? value.toFixed(digits) : "");
-
-function table(head: string[], rows: string[][]): string {
-  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-}
-
-function madeBy(row: Row | undefined): string {
-  if (row === undefined) return "";
-  const machine = [text(row.cpu), row.cores === undefined ? "" : `${text(row.cores)} cores`].filter(Boolean).join(", ");
-  return `\`${text(row.command)}\` at ${text(row.commit)}, ${machine || text(row.machine)}, ${text(row.date).slice(0, 10)}.`;
-}
-
-function cpu(): string {
-  const rows = readRows("cpu").filter((row) => row.bench === "cpu");
-  if (rows.length === 0) return "";
-  const cells = rows.map((row) => [
-    text(row.model),
-    text(row.what),
-    text(row.tokens),
-    text(row.mode),
-    rounded(row.quire, 1),
-    rounded(row.peer, 1),
-    `${rounded(row.ratio, 2)}×`,
-  ]);
-  const head = ["model", "", "after tokens", "attention", "Quire, tokens/s", "llama.cpp, tokens/s", "ratio"];
-  const load = Array.isArray(rows[0]?.load) ? Number(rows[0].load[0]) : 0;
-  const busy =
-    load > 1.5 * Number(rows[0]?.cores)
-      ? ` Other work ran beside it (load ${load.toFixed(0)}), not equally in all passes: both engines are faster on an idle machine, and the ratios are rough.`
-      : "";
-  return `**Speed, beside llama.cpp in one run** (same file, threads, f16 KV; llama.cpp with flash attention). ${madeBy(rows[0])}${busy}\n\n${table(head, cells)}`;
-}
-
-function selection(): string {
-  const rows = readRows("selection");
-  if (rows.length === 0) return "";
-  const cells = rows.map((row) => [
-    text(row.summary),
-    text(row.vote),
-    text(row.pageBudget),
-    rounded(row.kl, 4),
-    rounded(row.capturedMass, 3),
-    `${rounded((100 * Number(row.pagesAttended)) / Number(row.pagesTotal), 0)} %`,
-  ]);
-  const head = [
-    "summary",
-    "vote",
-    "page budget",
-    "KL to dense, nats",
-    "captured mass",
-    "head's pages loaded, of dense",
-  ];
-  const first = rows[0];
-  return `**Selection against dense attention**, ${text(first?.model)}, ${text(first?.tokens)} tokens of source. ${madeBy(first)}\n\n${table(head, cells)}`;
-}
-
-function quality(): string {
-  const rows = readRows("quality");
-  if (rows.length === 0) return "";
-  const cells = rows.map((row) => [
-    text(row.tokens),
-    row.reading === "dense" ? "dense" : `sparse, ${text(row.readingBudget)}`,
-    row.decode === "dense" ? "dense" : text(row.pageBudget),
-    [row.summary, row.vote, row.denseLayers === 0 ? "" : `${text(row.denseLayers)} dense layers`]
-      .filter((part) => part !== "")
-      .join(", "),
-    `${text(row.right)} of ${text(row.items)}`,
-    `+${text(row.gained)} −${text(row.lost)}`,
-    rounded(row.loss, 3),
-    rounded(row.kl, 4),
-    rounded(row.capturedMass, 3),
-  ]);
-  const head = ["tokens", "reading", "page budget", "selection", "right", "against dense", "loss", "KL, nats", "mass"];
-  return `**Quality gate**, ${text(rows[0]?.model)} ([what was found](docs/selection.md)). ${madeBy(rows[0])}\n\n${table(head, cells)}`;
-}
-
-function answers(): string {
-  const rows = readRows("answers").filter((row) => row.row === "summary");
-  if (rows.length === 0) return "";
-  const cells = rows.map((row) => [
-    text(row.model),
-    text(row.set),
-    text(row.kind),
-    `${text(row.right)} of ${text(row.total)}`,
-    typeof row.peerRight === "number" ? `${row.peerRight} of ${text(row.total)}` : "not asked",
-    `${text(row.citationsRightPlace)} of ${text(row.citationsVerified)}`,
-  ]);
-  const head = [
-    "model",
-    "repositories",
-    "kind of question",
-    "Quire right",
-    "llama.cpp right",
-    "verified citations at the right place",
-  ];
-  return `**Answers** to keyed questions about real repositories ([how](docs/answers.md)). ${madeBy(rows[0])}\n\n${table(head, cells)}`;
-}
-
-function sizes(): string {
-  const rows = readRows("sizes");
-  if (rows.length === 0) return "";
-  const cells = rows.map((row) => [
-    text(row.what),
-    rounded(row.value ?? row.seconds, 2),
-    text(row.unit),
-    text(row.limit),
-  ]);
-  return `**Sizes.** ${madeBy(rows[0])}\n\n${table(["what", "measured", "unit", "limit"], cells)}`;
-}
-
-const old = readFileSync(readme, "utf8");
+const old = readFileSync(at("README.md"), "utf8");
 const [from, until] = [old.indexOf(begin), old.indexOf(end)];
 if (from < 0 || until < from) throw new Error(`README.md lacks ${begin} … ${end}.`);
-const sections = [cpu(), gpuTables(), selection(), quality(), answers(), sizes()].filter((section) => section !== "");
-writeFileSync(readme, `${old.slice(0, from + begin.length)}\n${sections.join("\n\n")}\n${old.slice(until)}`);
-process.stderr.write(`README.md: ${sections.length} tables\n`);
+writeFileSync(at("README.md"), `${old.slice(0, from + begin.length)}\n${summary()}\n${old.slice(until)}`);
+
+const all = sections();
+const opening = `# Numbers
+
+Made by \`npm run bench -- readme\` from the rows in \`test/bench/results/\`, which carry command, commit, machine and load. The machines
+here are shared: ratios count, measured against the peer or the machine's own ceiling in the same run.
+`;
+writeFileSync(at("docs/numbers.md"), `${opening}\n${all.join("\n\n")}\n`);
+process.stderr.write(`README.md, and docs/numbers.md with ${all.length} sections\n`);

@@ -9,6 +9,7 @@ export const nextSteps = {
   "budget-too-small": "Raise the token budget.",
   "budget-too-large": "Lower the token budget.",
   "unknown-model": "See the names with `quire models list`, or give the path of a .gguf file.",
+  "unknown-memory": "See what is kept with `quire memories`.",
   "model-missing": "Fetch it with `quire models fetch`.",
   "model-corrupt": "Fetch it again with `quire models fetch`.",
   "download-failed": "Check the network or proxy and run it again; what has arrived is kept.",

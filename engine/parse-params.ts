@@ -1,7 +1,7 @@
 // parse-params.ts — what clients send, checked at the border. Shapes: engine/protocol.ts; ranges are said in the error.
 
 import { z } from "zod";
-import type { AskParams, InitializeParams, MapParams, ModelParams } from "./protocol.ts";
+import type { AskParams, InitializeParams, MapParams, MemoryParams, ModelParams, PinParams } from "./protocol.ts";
 
 const count = z.int().nonnegative();
 
@@ -82,3 +82,9 @@ export const askSchema: z.ZodType<AskParams> = z.strictObject({
 });
 
 export const modelSchema: z.ZodType<ModelParams> = z.strictObject({ name: z.string().min(1) });
+
+const memoryId = z.string().regex(/^[0-9a-f]{12}$/, "an id of `quire memories` has 12 digits");
+
+export const memorySchema: z.ZodType<MemoryParams> = z.strictObject({ id: memoryId });
+
+export const pinSchema: z.ZodType<PinParams> = z.strictObject({ id: memoryId, pinned: z.boolean() });

@@ -38,6 +38,16 @@ export const methods = {
   verifyModel: "models/verify",
   /** client → engine: ModelParams → null. */
   removeModel: "models/remove",
+  /** client → engine: what was read and is kept on disk. → MemoryList. */
+  listMemories: "memories/list",
+  /** client → engine: delete one; what other memories share stays. MemoryParams → RemovedMemory. */
+  removeMemory: "memories/remove",
+  /** client → engine: let it go last, or no longer, when the disk space for memories is full. PinParams → null. */
+  pinMemory: "memories/pin",
+  /** client → engine: delete all that it was made of; the next question reads its workspace again. MemoryParams → RemovedMemory. */
+  readMemoryAgain: "memories/read-again",
+  /** client → engine: delete everything that was read, token ids included. → RemovedMemory. */
+  removeMemories: "memories/remove-all",
   /** client → engine: what this machine has and what is missing. → DoctorReport. */
   doctor: "doctor",
   /** engine → client: what will be read for an ask, before anything is. PlannedEvent. */
@@ -310,6 +320,60 @@ export interface ModelRow {
   state: "present" | "partial" | "missing" | "corrupt";
   path: string;
   bytesOnDisk: number;
+}
+
+/** A workspace's memory for one model and way of reading; or what lies beside such memories and belongs to none. */
+export interface MemoryRow {
+  /** Of the requests about it; nobody's path. */
+  id: string;
+  /** "rest": parts of readings that were cut off, and of states that are no longer known. */
+  kind: "memory" | "rest";
+  /** Absolute paths of its folders; none: a rest. */
+  workspace: string[];
+  /** Empty: not known. */
+  model: string;
+  backend: string;
+  /** Of the state that was used last, as far as it is on disk. */
+  tokens: number;
+  /** Of these, encoded in place for edits since it was read. */
+  patchedTokens: number;
+  /** States that are kept, as of branches. */
+  states: number;
+  bytes: number;
+  /** What deleting it frees: parts that others share stay. */
+  ownBytes: number;
+  /** Milliseconds since 1970. */
+  firstReadMs: number;
+  lastUsedMs: number;
+  /** It goes last when space is short. */
+  pinned: boolean;
+}
+
+export interface MemoryList {
+  /** Where they lie. */
+  folder: string;
+  /** Of all files there. */
+  bytes: number;
+  /** What they may take together; 0: nothing is kept. */
+  capBytes: number;
+  /** Last used first. */
+  rows: MemoryRow[];
+}
+
+export interface MemoryParams {
+  id: string;
+}
+
+export interface PinParams {
+  id: string;
+  pinned: boolean;
+}
+
+export interface RemovedMemory {
+  freedBytes: number;
+  /** Files that could not be deleted, with the reason of the first; 0: all were. */
+  refusedFiles: number;
+  refused: string;
 }
 
 export interface DoctorReport {

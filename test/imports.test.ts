@@ -66,7 +66,11 @@ const rules: Rule[] = [
     values: from === "engine/prefill/" ? [...common, "engine/native.ts"] : common,
     types: [...stages, "engine/models/", "engine/protocol.ts", surface],
   })),
-  { from: "engine/memories/", values: [...common, "engine/native.ts", "engine/paths.ts"], types: [surface] },
+  {
+    from: "engine/memories/",
+    values: [...common, "engine/native.ts", "engine/paths.ts"],
+    types: ["engine/protocol.ts", surface],
+  },
   { from: "engine/models/", values: [...common, "engine/paths.ts"], types: ["engine/protocol.ts", surface] },
   // Who joins them.
   ...joints.map((from) => ({ from, values: ["engine/"], types: [surface] })),

@@ -21,7 +21,7 @@ export interface MemoryIdentity {
 }
 
 /** Raised when what these names are made of changes. */
-const namesVersion = 1;
+export const namesVersion = 1;
 
 /** The name before the first document, in hex. */
 export function rootName(identity: MemoryIdentity): string {

@@ -203,6 +203,19 @@ export class Engine {
     return null;
   }
 
+  /** Lets go of the memory it holds, after what runs; with `models`, of the model too, and of what it knows of texts. */
+  async forgetMemories(models: boolean): Promise<void> {
+    this.#following?.abort();
+    const nobody = new AbortController().signal;
+    await this.#oneAtATime("", nobody, async () => {
+      this.#memory?.held.dispose();
+      this.#memory = undefined;
+      if (!models) return;
+      this.#closeModel();
+      this.#caches.clear();
+    });
+  }
+
   async doctor(): Promise<DoctorReport> {
     return doctorReport(await this.listModels());
   }

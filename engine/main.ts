@@ -15,8 +15,9 @@ import {
 import { z } from "zod";
 import { Engine } from "./engine.ts";
 import { QuireError } from "./errors.ts";
+import { listKept, pinKept, readKeptAgain, removeAllKept, removeKept } from "./memory-requests.ts";
 import { fromNative } from "./native.ts";
-import { askSchema, initializeSchema, mapSchema, modelSchema } from "./parse-params.ts";
+import { askSchema, initializeSchema, mapSchema, memorySchema, modelSchema, pinSchema } from "./parse-params.ts";
 import { type Failure, failureCode, type LogEvent, methods, protocolVersion } from "./protocol.ts";
 import { version } from "./version.ts";
 
@@ -112,6 +113,11 @@ answer(methods.listModels, z.unknown(), () => engine.listModels());
 answer(methods.fetchModel, modelSchema, (params, signal) => engine.fetchModel(params.name, signal));
 answer(methods.verifyModel, modelSchema, (params, signal) => engine.verifyModel(params.name, signal));
 answer(methods.removeModel, modelSchema, (params) => engine.removeModel(params.name));
+answer(methods.listMemories, z.unknown(), () => listKept());
+answer(methods.removeMemory, memorySchema, ({ id }) => removeKept(id, engine));
+answer(methods.pinMemory, pinSchema, ({ id, pinned }) => pinKept(id, pinned));
+answer(methods.readMemoryAgain, memorySchema, ({ id }) => readKeptAgain(id, engine));
+answer(methods.removeMemories, z.unknown(), () => removeAllKept(engine));
 answer(methods.doctor, z.unknown(), () => engine.doctor());
 
 connection.onClose(() => {

@@ -9,7 +9,7 @@ import { type FetchProgress, fetchModel } from "./models/fetch.ts";
 import { modelPaths, sizeOf } from "./models/files.ts";
 import { type GgufModel, readGguf } from "./models/gguf.ts";
 import { fromNative, type Native } from "./native.ts";
-import { ensureFolder, modelsFolder, quireHome } from "./paths.ts";
+import { ensureFolder, modelsFolder, tokensFolder } from "./paths.ts";
 import { systemPrompt } from "./render/prompt.ts";
 import { type ChatPieces, readChatTemplate } from "./tokenize/chat-template.ts";
 import { Encoder } from "./tokenize/encoder.ts";
@@ -71,7 +71,7 @@ export async function openModel(addon: Native, path: string, options: OpenOption
   try {
     const tokenizer = await Tokenizer.create(file.tokenizer);
     const cache = await TokenCache.open({
-      folder: `${quireHome()}/tokens`,
+      folder: tokensFolder(),
       tokenizerHash: tokenizer.hash,
       vocabularySize: tokenizer.vocabularySize,
     });

@@ -44,6 +44,11 @@ export function modelsFolder(home: string = quireHome()): string {
   return path.join(home, "models");
 }
 
+/** Where token ids of texts are kept. */
+export function tokensFolder(home: string = quireHome()): string {
+  return path.join(home, "tokens");
+}
+
 /**
  * Where memories are kept: in the per-user folder, or in a folder of their own below QUIRE_MEMORY_FOLDER (an absolute path: a disk
  * with room). A relative one is refused ("bad-option").

@@ -60,6 +60,11 @@ const rules: Rule[] = [
     types: ["engine/protocol.ts", surface],
   },
   { from: "engine/native.ts", values: common, types: [surface] },
+  {
+    from: "engine/memory-requests.ts",
+    values: ["engine/memories/", "engine/paths.ts"],
+    types: ["engine/protocol.ts"],
+  },
   // The stages: each other's types, never each other's functions.
   ...stages.map((from) => ({
     from,

@@ -8,6 +8,14 @@ import { version } from "../version.ts";
 import { ask } from "./ask.ts";
 import { doctor } from "./doctor.ts";
 import { map } from "./map.ts";
+import {
+  deleteAllMemories,
+  deleteMemories,
+  listMemories,
+  pinMemories,
+  readMemoriesAgain,
+  unpinMemories,
+} from "./memories.ts";
 import { fetchModel, listModels, removeModel, verifyModel } from "./models.ts";
 import { addEngineOptions, addSamplingOptions } from "./options.ts";
 import { failed } from "./output.ts";
@@ -40,6 +48,29 @@ models
 models.command("fetch").argument("[name]").option("--json").description("download and verify one").action(fetchModel);
 models.command("verify").argument("<name>").option("--json").description("hash the file again").action(verifyModel);
 models.command("remove").argument("<name>").option("--json").description("delete the file").action(removeModel);
+
+const memories = program.command("memories").description("what was read and is kept on this machine");
+memories
+  .command("list", { isDefault: true })
+  .option("--json")
+  .description("what is kept, with model, tokens, size and last use")
+  .action(listMemories);
+const named = (name: string, does: string) =>
+  memories
+    .command(name)
+    .argument("<memory...>", "an id of the list, its beginning, or the folder that was read")
+    .option("--json")
+    .description(does);
+named("pin", "let it go last when space is short").action(pinMemories);
+named("unpin", "pin it no longer").action(unpinMemories);
+named("read-again", "read its folder again with the next question").action(readMemoriesAgain);
+named("delete", "delete it; what other memories share stays").action(deleteMemories);
+memories
+  .command("delete-all")
+  .option("--yes", "do not ask")
+  .option("--json")
+  .description("delete everything that was read; models stay")
+  .action(deleteAllMemories);
 
 program
   .command("doctor")

@@ -3,6 +3,8 @@
 // In: an answer without a single citation, the regions that were put before the question. Out: citations and the answer with their
 // markers. Pure. A place is given only where most of a sentence's words stand in it: it is a hint where to read on, never a proof.
 
+import { findFences } from "./fences.ts";
+import { type Marker, withMarkers } from "./markers.ts";
 import type { Citation, Cited, ReadDocument } from "./types.ts";
 
 /** Sentences that get a place. */
@@ -25,12 +27,15 @@ interface Sentence {
   stems: Set<string>;
 }
 
+/** Sentences; a line of code is none. */
 function sentencesOf(answer: string): Sentence[] {
   const sentences: Sentence[] = [];
+  const fences = findFences(answer);
   let start = 0;
   for (const piece of answer.split(/((?<=[.!?])\s+|\n+)/)) {
     const end = start + piece.length;
-    if (piece.trim() !== "") sentences.push({ start, end, stems: stemsOf(piece) });
+    const isCode = fences.some((fence) => fence.start < end && start < fence.end);
+    if (!isCode && piece.trim() !== "") sentences.push({ start, end, stems: stemsOf(piece) });
     start = end;
   }
   return sentences;
@@ -66,8 +71,7 @@ function bestLine(sentence: Sentence, lines: readonly string[]): number {
 export function citeEvidence(answer: string, read: readonly ReadDocument[]): Cited {
   const regions = read.filter(({ detail }) => detail === "full").map((one) => ({ ...one, stems: stemsOf(one.text) }));
   const citations: Citation[] = [];
-  let marked = "";
-  let at = 0;
+  const markers: Marker[] = [];
   for (const sentence of sentencesOf(answer)) {
     const region = citations.length < mostCited ? bestRegion(sentence, regions) : undefined;
     if (region === undefined) continue;
@@ -87,8 +91,7 @@ export function citeEvidence(answer: string, read: readonly ReadDocument[]): Cit
     };
     citation.mentions.push({ start, end });
     if (known === undefined) citations.push(citation);
-    marked += `${answer.slice(at, end)} [${citation.index}]`;
-    at = end;
+    markers.push({ at: end, text: ` [${citation.index}]` });
   }
-  return { citations, marked: marked + answer.slice(at) };
+  return { citations, marked: withMarkers(answer, markers) };
 }

@@ -3,6 +3,8 @@
 // In: the answer and the names of unusual paths. Out: mentions in order, without overlaps, each with its sentence and paragraph.
 // Pure; linear in the answer's length; trusts nothing of it: links with a scheme are passed over.
 
+import { findFences } from "./fences.ts";
+
 export interface Mention {
   kind: "path" | "symbol" | "code" | "quote" | "block";
   start: number;
@@ -16,6 +18,8 @@ export interface Mention {
   endLine?: number;
   /** A block's language. */
   language?: string;
+  /** The answer ends within the block. */
+  cutOff?: boolean;
   sentence: number;
   paragraph: number;
 }
@@ -87,43 +91,12 @@ export function findMentions(answer: string, oddPaths: readonly string[]): Menti
 }
 
 function findBlocks(text: string, take: (mention: Found) => void, taken: Uint8Array): void {
-  let open: { start: number; body: number; language: string; fence: string } | undefined;
-  let at = 0;
-  while (at < text.length) {
-    const newline = text.indexOf("\n", at);
-    const end = newline < 0 ? text.length : newline;
-    const fence = /^ {0,12}(`{3,}|~{3,})([^\n`]{0,200})/.exec(text.slice(at, Math.min(end, at + 220)));
-    if (open === undefined && fence !== null) {
-      open = { start: at, body: end + 1, language: (fence[2] ?? "").trim(), fence: fence[1] ?? "```" };
-    } else if (
-      open !== undefined &&
-      fence !== null &&
-      (fence[1] ?? "").startsWith(open.fence) &&
-      (fence[2] ?? "").trim() === ""
-    ) {
-      take({
-        kind: "block",
-        start: open.start,
-        end,
-        said: text.slice(open.body, at),
-        presented: true,
-        language: open.language,
-      });
-      open = undefined;
-    }
-    at = end + 1;
+  for (const { start, end, code, language, closed } of findFences(text)) {
+    // Of a fence without a line behind it nothing is known.
+    if (!closed && code === "") taken.fill(1, start, end);
+    else
+      take({ kind: "block", start, end, said: code, presented: true, language, ...(closed ? {} : { cutOff: true }) });
   }
-  // An answer cut off within a block: its lines are code all the same.
-  if (open !== undefined && open.body < text.length)
-    take({
-      kind: "block",
-      start: open.start,
-      end: text.length,
-      said: text.slice(open.body),
-      presented: true,
-      language: open.language,
-    });
-  else if (open !== undefined) taken.fill(1, open.start, text.length);
 }
 
 function classify(inner: string): Pick<Found, "kind" | "said" | "line" | "endLine"> {

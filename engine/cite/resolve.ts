@@ -5,6 +5,7 @@
 // path or as code and stands nowhere is marked. Pure; an answer can lead to no path that was not read.
 
 import { CiteIndex, type Spot } from "./cite-index.ts";
+import { type Marker, markerOf, withMarkers } from "./markers.ts";
 import { findMentions, looksLikeSymbol, type Mention } from "./mentions.ts";
 import { bestAlignment } from "./snippets.ts";
 import type { Anchor, Citation, Cited, CiteOptions, Place, ReadDocument } from "./types.ts";
@@ -257,7 +258,7 @@ function isTest(path: string): boolean {
 function number(answer: string, resolved: readonly Resolution[]): Cited {
   const byPlace = new Map<string, Citation>();
   const citations: Citation[] = [];
-  const markers: { at: number; text: string }[] = [];
+  const markers: Marker[] = [];
   const marked = new Set<string>();
   let next = 1;
   for (const { mention, spots, clear, verified } of resolved) {
@@ -288,14 +289,7 @@ function number(answer: string, resolved: readonly Resolution[]): Cited {
     if (marked.has(once)) continue;
     marked.add(once);
     const text = numbered ? `[${citation.index}]` : "[?]";
-    // After a fence nothing may follow on its line.
-    markers.push({ at: mention.end, text: mention.kind === "block" ? `\n${text}` : ` ${text}` });
+    markers.push(markerOf(answer, mention, text));
   }
-  let at = 0;
-  let out = "";
-  for (const marker of markers.sort((a, b) => a.at - b.at)) {
-    out += answer.slice(at, marker.at) + marker.text;
-    at = marker.at;
-  }
-  return { citations, marked: out + answer.slice(at) };
+  return { citations, marked: withMarkers(answer, markers) };
 }

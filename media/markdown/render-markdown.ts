@@ -42,7 +42,7 @@ function create(): MarkdownIt {
   made.disable(["reference", "code"]);
   made.inline.ruler.before("link", "citation", citationRule);
   const rules = made.renderer.rules;
-  rules.fence = (tokens, at, _options, env) => codeBlock(tokens[at], Answer.of(env));
+  rules.fence = (tokens, at) => codeBlock(tokens[at]);
   rules.image = (tokens, at) => {
     const alt = tokens[at]?.content ?? "";
     return `<span class="md-image">Image: ${escapeHtml(alt === "" ? "without a description" : alt)}</span>`;
@@ -92,23 +92,13 @@ function citationButton(cited: PanelCitation | undefined): string {
 
 const unfound = '<span class="md-unfound" title="This does not stand like that in what was read.">unverified</span>';
 
-/** The code of a fence and the marker behind it: an answer that was cut off within the fence has its marker in it. */
-function codeAndMarker(content: string, answer: Answer | undefined): [string, string] {
-  const [whole = "", said = ""] =
-    /^\[(\d{1,4}|\?)\]\s*$/.exec(content.slice(content.trimEnd().lastIndexOf("\n") + 1)) ?? [];
-  const cited = answer?.verified.get(Number(said));
-  const marker = said === "?" && answer?.marksUnfound === true ? unfound : citationButton(cited);
-  return marker === "" ? [content, ""] : [content.slice(0, -whole.length), `<p>${marker}</p>`];
-}
-
-function codeBlock(token: Token | undefined, answer: Answer | undefined): string {
+function codeBlock(token: Token | undefined): string {
   const language = /^[\w+#.-]{1,30}/.exec(token?.info.trim() ?? "")?.[0] ?? "";
-  const [code, marker] = codeAndMarker(token?.content ?? "", answer);
   const name = escapeHtml(language === "" ? "Code" : language);
   return (
     `<div class="md-code"><div class="md-code-head"><span>${name}</span>` +
     `<button type="button" class="icon-button" data-copy="code" title="Copy code" aria-label="Copy code"><span class="codicon codicon-copy" aria-hidden="true"></span></button></div>` +
-    `<pre tabindex="0" role="group" aria-label="${name}"><code>${escapeHtml(code)}</code></pre></div>${marker}\n`
+    `<pre tabindex="0" role="group" aria-label="${name}"><code>${escapeHtml(token?.content ?? "")}</code></pre></div>\n`
   );
 }
 

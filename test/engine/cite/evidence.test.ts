@@ -48,6 +48,13 @@ describe("an answer that names neither path nor symbol", () => {
     }
   });
 
+  it("gets no marker within code", () => {
+    const code = "```sh\nquery heads vote for the pages by scores of summaries\n```";
+    assert.deepEqual(citeEvidence(code, regions), { citations: [], marked: code });
+    const sentence = "Query heads vote for the pages by scores of summaries.";
+    assert.equal(citeEvidence(`${sentence}\n${code}`, regions).marked, `${sentence} [1]\n${code}`);
+  });
+
   it("gets one number for a place that two sentences rest on, and three places at most", () => {
     const sentence = "Query heads vote for pages by the scores of summaries.";
     const { citations, marked } = citeEvidence(Array(3).fill(sentence).join(" "), regions);

@@ -146,6 +146,32 @@ describe("citations", () => {
     assert.deepEqual(cites("```bash\nnpm run something-else\n```"), []);
   });
 
+  it("puts the marker of a block in which the answer was cut off before that block", () => {
+    // Bug: the marker was the last line of the code.
+    const made = "```python\nimport flying_circus\nflying_circus.start";
+    const marked = (answer: string): string => resolveCitations(answer, index).marked;
+    assert.equal(marked(`Like this:\n\n${made}`), `Like this: [?]\n\n${made}`);
+    assert.equal(marked(`Like this:\r\n${made}`), `Like this: [?]\r\n${made}`);
+    assert.equal(marked(made), `[?]\n${made}`);
+    assert.equal(marked(`\n${made}`), `[?]\n\n${made}`);
+    assert.equal(
+      marked(`\`close\` in \`src/adapters.py\`:\n${made}`),
+      `\`close\` [1] in \`src/adapters.py\`: [?]\n${made}`,
+    );
+    // Neither on a fence's line nor as a table's cell.
+    assert.equal(marked(`~~~sh\nls\n~~~\n${made}`), `~~~sh\nls\n~~~\n[?]\n${made}`);
+    assert.equal(marked(`|a|\n|-|\n|b|\n\n${made}`), `|a|\n|-|\n|b|\n[?]\n\n${made}`);
+    const real = '```python\nNETRC_FILES = (".netrc", "_netrc")\n';
+    assert.equal(marked(`It is:\n${real}`), `It is: [1]\n${real}`);
+  });
+
+  it("takes a line that begins with a span of three backticks for no fence", () => {
+    assert.deepEqual(cites("```rewind_body``` rewinds, see\n`DEFAULT_POOLSIZE`."), [
+      "src/utils.py:10",
+      "src/adapters.py:2",
+    ]);
+  });
+
   it("takes the definition in the file that the sentence names", () => {
     assert.deepEqual(cites("`close` in `src/adapters.py` clears."), ["src/adapters.py:5"]);
     assert.deepEqual(cites("`close` in `src/sessions.py` loops."), ["src/sessions.py:16"]);
@@ -271,7 +297,7 @@ describe("hostile answers", () => {
           if (verified && line > 0) assert.equal(index.lineOf(path, line)?.text, text);
           for (const { start, end } of mentions) assert.ok(start >= 0 && start < end && end <= answer.length);
         }
-        const kept = marked.replace(/[ \n]\[(?:\d+|\?)\]/g, "");
+        const kept = marked.replace(/[ \n]\[(?:\d+|\?)\]|^\[(?:\d+|\?)\]\n/g, "");
         assert.equal(kept.length <= answer.length && marked.length >= answer.length, true);
       }),
       { numRuns: 400 },

@@ -1,4 +1,4 @@
-// names.ts — what package.json and the code call by the same name: commands, the panel's view, its tab. A leaf.
+// names.ts — what package.json and the code call by the same name: commands, views, the panel's tab. A leaf.
 
 /** Commands that need more of Quire than its start-up loads. */
 export const commandNames = [
@@ -18,6 +18,14 @@ export const commandNames = [
   "quire.showPlan",
   "quire.chooseModel",
   "quire.restartEngine",
+  "quire.memories.show",
+  "quire.memories.hide",
+  "quire.memories.refresh",
+  "quire.memories.pin",
+  "quire.memories.unpin",
+  "quire.memories.readAgain",
+  "quire.memories.delete",
+  "quire.memories.deleteAll",
 ] as const;
 
 export type CommandName = (typeof commandNames)[number];
@@ -26,4 +34,5 @@ export type CommandName = (typeof commandNames)[number];
 export type Commands<Name extends CommandName = CommandName> = Record<Name, (given: unknown) => unknown>;
 
 export const viewId = "quire.panel";
+export const memoriesViewId = "quire.memories";
 export const tabType = "quire.panelTab";

@@ -1,9 +1,10 @@
-// parts.ts — everything that the editor's start-up does without: the engine, the talk with its panel, the plan, the models. Made
+// parts.ts — everything that the editor's start-up does without: the engine, the talk with its panel, plan, models, memories. Made
 // when a command or a view first wants it. Wires, and decides nothing.
 
 import * as vscode from "vscode";
 import { createEngine } from "./engine/editor-engine.ts";
 import type { EngineService } from "./engine/service.ts";
+import { createMemories } from "./memories/manage-memories.ts";
 import { chooseModel } from "./models/choose-model.ts";
 import type { Commands } from "./names.ts";
 import type { PanelViews } from "./panel/panel-views.ts";
@@ -31,11 +32,13 @@ export function createParts(context: vscode.ExtensionContext, log: Services["log
   };
   const plan = createPlan(services);
   const talk = createTalk(context, services);
+  const memories = createMemories(services);
   const edits = watchEdits(engine);
   return {
     engine,
     commands: {
       ...talk.commands,
+      ...memories.commands,
       "quire.showPlan": () => plan.show(),
       "quire.chooseModel": () => chooseModel(services),
       "quire.restartEngine": () => engine.restart(),
@@ -44,6 +47,7 @@ export function createParts(context: vscode.ExtensionContext, log: Services["log
     dispose: () => {
       talk.dispose();
       plan.dispose();
+      memories.dispose();
       edits.dispose();
       engine.dispose();
     },

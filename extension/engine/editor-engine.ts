@@ -119,6 +119,11 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
         listening.dispose();
       }
     },
+    listMemories: () => supervisor.request(methods.listMemories, {}),
+    pinMemory: (id, pinned) => supervisor.request(methods.pinMemory, { id, pinned }),
+    removeMemory: (id) => supervisor.request(methods.removeMemory, { id }),
+    readMemoryAgain: (id) => supervisor.request(methods.readMemoryAgain, { id }),
+    removeMemories: () => supervisor.request(methods.removeMemories, {}),
     restart: () => supervisor.restart(),
     dispose: () => {
       watching.dispose();

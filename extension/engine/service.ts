@@ -3,7 +3,7 @@
 // Whoever asks gives a question; workspace, unsaved editors and settings are read anew for each request. Every promise rejects
 // with an EngineFailure (code, message, nextStep), soon after its signal aborts too, even where the engine hangs.
 
-import type { AskResult, FetchEvent, MapResult, ModelRow } from "../../engine/protocol.ts";
+import type { AskResult, FetchEvent, MapResult, MemoryList, ModelRow, RemovedMemory } from "../../engine/protocol.ts";
 import type { EngineState } from "../../media/messages.ts";
 import type { AskEvents, Question } from "../talk/conversation.ts";
 
@@ -40,6 +40,13 @@ export interface EngineService extends Disposable {
   follow(): Promise<void>;
   listModels(): Promise<ModelRow[]>;
   fetchModel(name: string, onProgress: (event: FetchEvent) => void, signal: AbortSignal): Promise<ModelRow>;
+  /** What is kept on disk of what was read. */
+  listMemories(): Promise<MemoryList>;
+  pinMemory(id: string, pinned: boolean): Promise<null>;
+  /** These wait for the question that runs. */
+  removeMemory(id: string): Promise<RemovedMemory>;
+  readMemoryAgain(id: string): Promise<RemovedMemory>;
+  removeMemories(): Promise<RemovedMemory>;
   /** Ends the engine's process, if any; what is in work fails with "disposed". The next request starts a new one. */
   restart(): Promise<void>;
 }

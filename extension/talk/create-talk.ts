@@ -13,7 +13,8 @@ import { askForQuestion } from "./question-box.ts";
 import { Talk } from "./talk.ts";
 import { chooseThread, copyTurn, forgetThreads, saveThread } from "./thread-commands.ts";
 
-type TalkCommand = Exclude<CommandName, "quire.showPlan" | "quire.chooseModel" | "quire.restartEngine">;
+type OtherCommand = "quire.showPlan" | "quire.chooseModel" | "quire.restartEngine" | `quire.memories.${string}`;
+type TalkCommand = Exclude<CommandName, OtherCommand>;
 
 export interface TalkParts {
   commands: Commands<TalkCommand>;

@@ -9,8 +9,9 @@ import { PanelController, type PanelWish } from "../panel/panel-controller.ts";
 import { PanelViews } from "../panel/panel-views.ts";
 import type { Services } from "../services.ts";
 import type { Change } from "./conversation.ts";
+import { KeptFile } from "./kept-file.ts";
 import { askForQuestion } from "./question-box.ts";
-import { Talk } from "./talk.ts";
+import { type Storage, Talk } from "./talk.ts";
 import { chooseThread, copyTurn, forgetThreads, saveThread } from "./thread-commands.ts";
 
 type OtherCommand = "quire.showPlan" | "quire.chooseModel" | "quire.restartEngine" | `quire.memories.${string}`;
@@ -33,7 +34,7 @@ export function createTalk(context: vscode.ExtensionContext, services: Services)
       ask: (question, events, signal) => engine.ask(question, events, signal),
       newId: () => crypto.randomUUID(),
       now: Date.now,
-      storage: context.workspaceState,
+      storage: storageOf(context, log),
     });
     opened.onDidChange((change) => changes.fire(change));
     return opened;
@@ -126,6 +127,13 @@ export function createTalk(context: vscode.ExtensionContext, services: Services)
     views,
     dispose: () => held.dispose(),
   };
+}
+
+/** Without a folder there is no place for a file; nor is there anything to ask about. */
+function storageOf({ storageUri, workspaceState }: vscode.ExtensionContext, log: Services["log"]): Storage {
+  return storageUri?.scheme === "file"
+    ? new KeptFile(storageUri.fsPath, (message) => log.warn(message))
+    : workspaceState;
 }
 
 function panelState(talk: Talk, { engine, hindrance }: Services): PanelState {

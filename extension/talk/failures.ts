@@ -32,6 +32,7 @@ const advice: Record<string, Advice> = {
     remedies: ["open settings", "choose model", "ask again"],
   },
   "unknown-model": model("Choose another model."),
+  "unknown-memory": again("Look at the list of memories again: this one may be gone by now."),
   "model-missing": model("Choose a model and let Quire download it."),
   "model-corrupt": model("Choose the model again; Quire will download it anew."),
   "invalid-model": model("Download the model again, or choose another."),

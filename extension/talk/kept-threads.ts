@@ -7,7 +7,7 @@ import { panelMeter, panelReading, panelTurn } from "../../media/messages.ts";
 import type { KeptThread } from "./conversation.ts";
 
 const mostThreads = 20;
-/** Characters of all threads together: the editor loads its whole storage at start-up. */
+/** Characters of all threads together: they are read and written as a whole. */
 const mostCharacters = 1_000_000;
 /** A longer list of files is not kept; the next answer brings it again. */
 const mostRows = 1_000;

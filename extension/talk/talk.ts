@@ -7,10 +7,10 @@ import { type Change, Conversation, type ConversationDeps, type KeptThread, type
 import { remember, restoreHistory } from "./history.ts";
 import { packThreads, unpackThreads } from "./kept-threads.ts";
 
-/** Of the editor's storage for a workspace (vscode.Memento). */
+/** What outlives the window, for one workspace: KeptFile, or the editor's own storage. */
 export interface Storage {
   get(key: string): unknown;
-  update(key: string, value: unknown): PromiseLike<void>;
+  update(key: string, value: unknown): void;
 }
 
 export interface TalkDeps extends ConversationDeps {
@@ -117,13 +117,13 @@ export class Talk {
 
   remember(question: string): void {
     this.#history = remember(this.#history, question);
-    void this.#deps.storage.update(historyKey, this.#history);
+    this.#deps.storage.update(historyKey, this.#history);
   }
 
   /** Forgets every question and answer of this workspace. */
   clear(): void {
     this.#history = [];
-    void this.#deps.storage.update(historyKey, []);
+    this.#deps.storage.update(historyKey, []);
     this.newThread();
     this.#earlier = [];
     this.#changed({ kind: "turns" });
@@ -150,6 +150,6 @@ export class Talk {
   #save(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    void this.#deps.storage.update(threadsKey, packThreads([...this.#earlier, this.#current.keep()]));
+    this.#deps.storage.update(threadsKey, packThreads([...this.#earlier, this.#current.keep()]));
   }
 }

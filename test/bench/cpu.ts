@@ -16,7 +16,7 @@ import { fetchedModel } from "../models/fetched-model.ts";
 import { cpuShares } from "./cpu-shares.ts";
 import { ensurePeer, peerVersion } from "./peer/ensure-peer.ts";
 import { Peer } from "./peer/peer-client.ts";
-import { median, printRow, provenance, type Row, writeRows } from "./results-file.ts";
+import { median, printRow, provenance, type Row, readRows, writeRows } from "./results-file.ts";
 import { sourceTokens } from "./source-text.ts";
 
 const { values } = parseArgs({
@@ -146,8 +146,9 @@ async function run(name: string): Promise<Row[]> {
 }
 
 const made = provenance();
-const rows: Row[] = [];
-for (const name of values.models.split(",")) {
+const models = values.models.split(",");
+const rows: Row[] = readRows("cpu").filter(({ model }) => !models.includes(String(model))); // of the other models
+for (const name of models) {
   for (const row of await run(name)) {
     rows.push({ ...row, ...made });
     printRow(rows.at(-1) ?? row, values.json);

@@ -9,13 +9,22 @@ import { citeEvidence } from "./cite/evidence.ts";
 import { isNotFoundAnswer } from "./cite/notes.ts";
 import { resolveCitations } from "./cite/resolve.ts";
 import type { ReadDocument } from "./cite/types.ts";
+import { folderStates } from "./collect/repository-state.ts";
 import { type Generated, generate } from "./generate.ts";
 import type { OpenModel } from "./open-model.ts";
 import { pagesFor } from "./prefill/documents.ts";
 import type { HeldMemory, ReadOutcome } from "./prefill/held-memory.ts";
 import { fitTurns, joinTurns, type ThreadRecords } from "./prefill/thread-records.ts";
 import { outlinePath, type Prepared, prologuePath } from "./prepare.ts";
-import type { AskParams, AskResult, EngineSettings, LogEvent, StageEvent } from "./protocol.ts";
+import type {
+  AskParams,
+  AskResult,
+  EngineSettings,
+  LogEvent,
+  RepositoryState,
+  StageEvent,
+  Workspace,
+} from "./protocol.ts";
 import {
   type BuiltQuestion,
   buildQuestion,
@@ -60,6 +69,8 @@ export async function answerQuestion(
 ): Promise<AskResult> {
   const { params, model, memory, prepared } = input;
   const { id } = params;
+  const read = repositoryState(params.workspace, prepared, signal);
+  read.catch(() => {}); // awaited at the end, also when reading fails first
 
   // prefill
   const reservedPages = pagesFor(input.posed.lookUpTokens + params.maxTokens + aroundTail);
@@ -143,7 +154,22 @@ export async function answerQuestion(
     budgetReason: input.budget.reason,
     meter: meter(input),
     loaded: loaded.slice(0, mostLoaded),
+    state: { ...(await read), reading: outcome.patchedTokens > 0 ? "edited in place" : "whole" },
     stats: stats(outcome, { ...tailOutcome, seconds: tailSeconds }, promptTokens, generated, input),
+  };
+}
+
+/** What was read, by commit; no git is run where it may not. */
+async function repositoryState(
+  { folders, trusted }: Workspace,
+  { rendered, read, commits }: Prepared,
+  signal: AbortSignal,
+): Promise<Omit<RepositoryState, "reading">> {
+  const files = [...rendered.keys()].flatMap((path) => read.get(path) ?? []);
+  const texts = files.map(({ file: { absolutePath }, text }) => ({ absolutePath, text }));
+  return {
+    folders: trusted ? await folderStates(folders, texts, commits, signal) : [],
+    unsavedFiles: files.filter(({ file }) => file.text !== undefined).length,
   };
 }
 

@@ -7,6 +7,7 @@ import type { HeadCache } from "./collect/collect.ts";
 import { collect } from "./collect/collect.ts";
 import { realListDeps } from "./collect/list-files.ts";
 import { readText } from "./collect/read-text.ts";
+import type { CommitCache } from "./collect/repository-state.ts";
 import type { Collected, CollectedFile, LeftOut } from "./collect/types.ts";
 import { QuireError } from "./errors.ts";
 import { languageOf } from "./languages.ts";
@@ -44,6 +45,7 @@ export interface Prepared {
   rows: DocumentRow[];
   leftOut: LeftOutRow[];
   usedTokens: number;
+  commits: CommitCache;
 }
 
 /** What is kept between questions, so that an unchanged file is neither read nor parsed again. */
@@ -52,10 +54,11 @@ export interface PrepareCache {
   read: Map<string, ReadFile>;
   /** What the last plan came to. */
   planned: Previous;
+  commits: CommitCache;
 }
 
 export function emptyPrepareCache(): PrepareCache {
-  return { heads: new Map(), read: new Map(), planned: new Map() };
+  return { heads: new Map(), read: new Map(), planned: new Map(), commits: new Map() };
 }
 
 /** Lists the workspace. Throws "empty-workspace" when nothing can be read, with the commonest reason. */
@@ -148,6 +151,7 @@ export async function prepare(
     rows,
     leftOut: leftOutRows(collected, estimated, worthCounting, planned.leftOut),
     usedTokens: tokensOf(documents),
+    commits: cache.commits,
   };
 }
 

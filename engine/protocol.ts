@@ -235,6 +235,26 @@ export interface AskStats {
   backend: string;
 }
 
+/** Which state of the repository an answer read. */
+export interface RepositoryState {
+  /** Folders at a commit; empty without git, or where it may not be run. */
+  folders: FolderState[];
+  /** Files of which an editor's unsaved text was read. */
+  unsavedFiles: number;
+  /** "edited in place": files changed since the memory was read, and what changed was encoded at its place. */
+  reading: "whole" | "edited in place";
+}
+
+export interface FolderState {
+  folder: string;
+  /** Hash, shortened. */
+  commit: string;
+  /** "": on none. */
+  branch: string;
+  /** Of the files read, how many are not as in the commit. */
+  changedFiles: number;
+}
+
 export interface AskResult {
   question: string;
   model: string;
@@ -256,6 +276,7 @@ export interface AskResult {
   meter: Meter;
   /** Files by attention mass of the pages loaded for this answer, most first. */
   loaded: { path: string; share: number }[];
+  state: RepositoryState;
   stats: AskStats;
 }
 

@@ -5,6 +5,7 @@
 
 import { counted, durationText } from "../words/figures.ts";
 import { progressWords } from "../words/progress.ts";
+import { sinceText, stateSentence } from "../words/state.ts";
 import { firstSentence } from "./markdown/first-sentence.ts";
 import type { PanelTurn } from "./messages.ts";
 import { markdownOf, type Shown } from "./panel-state.ts";
@@ -19,6 +20,7 @@ interface Told {
   state: PanelTurn["state"];
   stage: string | undefined;
   quarter: number;
+  changed: number;
 }
 
 /** Stages that last long enough to be worth a sentence; the others pass between two breaths. */
@@ -47,8 +49,9 @@ export class Announcer {
     const words = turn.progress === undefined ? undefined : progressWords(turn.progress);
     const stage = turn.progress?.stage;
     const quarter = Math.floor((words?.share ?? 0) * 4);
-    this.told.set(turn.id, { state: turn.state, stage, quarter });
-    if (turn.state !== "working") return before?.state === turn.state ? [] : [ending(turn)];
+    const changed = turn.changedSince?.length ?? 0;
+    this.told.set(turn.id, { state: turn.state, stage, quarter, changed });
+    if (turn.state !== "working") return before?.state === turn.state ? outdated(turn, before.changed) : [ending(turn)];
     if (before === undefined) return [{ text: "Quire is working on your question.", urgent: false }];
     if (stage === undefined || words === undefined || !toldStages.has(stage)) return [];
     if (stage !== before.stage) return [{ text: opening(words.title, words.secondsLeft), urgent: false }];
@@ -56,6 +59,12 @@ export class Announcer {
     const left = words.secondsLeft === undefined ? "" : ` About ${durationText(words.secondsLeft)} left.`;
     return [{ text: `${quarter * 25} percent.${left}`, urgent: false }];
   }
+}
+
+/** Said once an answer, with the first file: every key that is pressed later would say it again. */
+function outdated({ changedSince = [] }: PanelTurn, before: number): Announcement[] {
+  if (before > 0 || changedSince.length === 0) return [];
+  return [{ text: sinceText(changedSince), urgent: false }];
 }
 
 function opening(title: string, secondsLeft: number | undefined): string {
@@ -70,7 +79,8 @@ function ending(turn: PanelTurn): Announcement {
   if (turn.state === "stopped") return { text: "Stopped.", urgent: false };
   const verified = turn.answer?.citations.filter((citation) => citation.verified).length ?? 0;
   const citations = verified === 0 ? "No citations." : `${counted(verified, "citation")}.`;
-  return { text: `Answer: ${firstSentence(markdownOf(turn))} ${citations}`, urgent: false };
+  const state = turn.answer?.state === undefined ? "" : ` ${stateSentence(turn.answer.state)}`;
+  return { text: `Answer: ${firstSentence(markdownOf(turn))} ${citations}${state}`, urgent: false };
 }
 
 function sentence(text: string): string {

@@ -68,6 +68,12 @@ export const panelReading = z.object({
   leftOut: z.array(leftOutRow),
 });
 
+const repositoryState = z.object({
+  folders: z.array(z.object({ folder: z.string(), commit: z.string(), branch: z.string(), changedFiles: count })),
+  unsavedFiles: count,
+  reading: z.enum(["whole", "edited in place"]),
+});
+
 const answer = z.object({
   model: z.string(),
   preface: z.string(),
@@ -77,6 +83,8 @@ const answer = z.object({
   citations: z.array(citation),
   lookedUp: z.array(z.object({ ...scope.shape, tokens: count, why: z.string() })),
   loaded: z.array(z.object({ path: z.string(), share: z.number() })),
+  /** Which state of the repository was read; absent in answers kept by an older version. */
+  state: z.optional(repositoryState),
   stats: z.object({
     promptTokens: count,
     reusedTokens: count,
@@ -116,6 +124,8 @@ export const panelTurn = z.object({
   progress: z.optional(progress),
   text: z.string(),
   answer: z.optional(answer),
+  /** Paths of files that the answer read and that changed since. */
+  changedSince: z.optional(z.array(z.string())),
   failure: z.optional(failure),
   /** Sentences the engine said meanwhile (a budget was chosen, a mirror is used). */
   notices: z.array(z.string()),

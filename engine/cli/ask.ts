@@ -2,6 +2,7 @@
 
 import { text } from "node:stream/consumers";
 import { numberText } from "../../words/figures.ts";
+import { stateBadge } from "../../words/state.ts";
 import { type AskParams, type AskResult, type Citation, methods } from "../protocol.ts";
 import {
   type EngineOptions,
@@ -72,6 +73,7 @@ function footer(result: AskResult): string {
   const edited = stats.patchedTokens > 0 ? ` (${numberText(stats.patchedTokens)} of them edited in place)` : "";
   lines.push(
     "",
+    `${stateBadge(result.state)}.`,
     `${result.model} on ${stats.backend}: ${numberText(stats.reusedTokens)} tokens in memory${edited}, ${numberText(stats.prefilledTokens)} read in ` +
       `${duration(stats.prefillSeconds)}, ${stats.decodedTokens} answered at ${stats.decodeTokensPerSecond.toFixed(1)} tokens/s, ` +
       `${share.toFixed(0)} % of the pages loaded.`,

@@ -26,7 +26,8 @@ export interface Listing {
   why?: string;
 }
 
-const safeGit = [
+/** What every call of git begins with. */
+export const safeGit = [
   "--no-optional-locks",
   "--no-pager",
   "-c",

@@ -136,6 +136,21 @@ export class Conversation {
     this.#changed({ kind: "turns" });
   }
 
+  /** Files changed, saved or not: answers that read them say so. */
+  filesChanged(paths: readonly string[]): void {
+    const read = new Set(this.reading?.documents.map(({ path }) => path));
+    const known = paths.filter((path) => read.has(path));
+    let news = false;
+    this.#turns = this.#turns.map((kept) => {
+      const { answer, changedSince = [] } = kept.turn;
+      const added = answer === undefined ? [] : known.filter((path) => !changedSince.includes(path));
+      if (added.length === 0) return kept;
+      news = true;
+      return { ...kept, turn: { ...kept.turn, changedSince: [...changedSince, ...added] } };
+    });
+    if (news) this.#changed({ kind: "turns" });
+  }
+
   onDidChange(listener: (change: Change) => void): { dispose(): void } {
     this.#listeners.add(listener);
     return { dispose: () => void this.#listeners.delete(listener) };
@@ -251,6 +266,6 @@ function toEngineTurn({ turn, selection, written }: KeptTurn): Turn[] {
 }
 
 function toAnswer(result: AskResult): PanelAnswer {
-  const { model, preface, marked, stop, citations, lookedUp, loaded, stats } = result;
-  return { model, preface, marked, stop, citations, lookedUp, loaded, stats };
+  const { model, preface, marked, stop, citations, lookedUp, loaded, state, stats } = result;
+  return { model, preface, marked, stop, citations, lookedUp, loaded, state, stats };
 }

@@ -14,6 +14,7 @@ import { citationId, citationsView } from "./citations.ts";
 import { failureView } from "./failure.ts";
 import { LightElement } from "./light-element.ts";
 import { progressView } from "./progress.ts";
+import { stateBadgeView } from "./state-badge.ts";
 
 const noCitations: PanelAnswer["citations"] = [];
 
@@ -91,7 +92,7 @@ export class TurnView extends LightElement {
           </div>`
         : nothing
     }
-    ${answer === undefined ? nothing : answerDetails(answer, open)}`;
+    ${answer === undefined ? nothing : html`${stateBadgeView(answer.state, turn.changedSince)} ${answerDetails(answer, open)}`}`;
   }
 
   private open(path: string, line: number): void {

@@ -3,11 +3,13 @@ import assert from "node:assert/strict";
 import { Announcer } from "../../media/announce.ts";
 import type { EngineState, PanelProgress, PanelTurn } from "../../media/messages.ts";
 import type { Shown } from "../../media/panel-state.ts";
+import { result } from "../extension/talk/scripted-ask.ts";
 
 const turn = (changes: Partial<PanelTurn> = {}): PanelTurn => ({
   ...{ id: "a", askedAt: 0, question: "?", state: "working", text: "", notices: [] },
   ...changes,
 });
+const recordedAnswer: NonNullable<PanelTurn["answer"]> = result("?", "");
 const shown = (turns: PanelTurn[], engine: EngineState = { state: "ready" }): Shown => ({
   ...{ thread: { id: "t", turns }, engine, history: [] },
 });
@@ -53,6 +55,22 @@ describe("announcements", () => {
       "the engine's failure once",
       [shown([]), shown([], { state: "failed", message: "Gone" }), shown([], { state: "failed", message: "Gone" })],
       ["! Gone."],
+    ],
+    [
+      "which state an answer read",
+      [shown([turn()]), shown([turn({ state: "done", answer: { ...recordedAnswer, marked: "So." } })])],
+      [
+        "Answer: So. No citations. This answer read the files at commit 0123456ab of branch main; everything was read whole.",
+      ],
+    ],
+    [
+      "files that changed since, once an answer",
+      [
+        shown([turn({ state: "done", text: "So." })]),
+        shown([turn({ state: "done", text: "So.", changedSince: ["a.ts"] })]),
+        shown([turn({ state: "done", text: "So.", changedSince: ["a.ts", "b.ts"] })]),
+      ],
+      ["Changed since this answer: a.ts."],
     ],
     [
       "an answer that came at once",

@@ -45,6 +45,31 @@ describe("a conversation", () => {
     assert.ok(changes.every((change) => change.kind === "turns" || change.turn === id));
   });
 
+  it("says of an answer which state it read, and which of its files changed since", async () => {
+    const { deps, asked } = scripted();
+    const conversation = new Conversation(deps);
+    conversation.filesChanged(["src/a.ts"]); // before anything was read
+    conversation.ask("How?");
+    at(asked, 0).answer("So.");
+    await settled();
+    assert.equal(conversation.turns[0]?.answer?.state?.folders[0]?.branch, "main");
+    assert.equal(conversation.turns[0]?.changedSince, undefined);
+    const changes: Change[] = [];
+    conversation.onDidChange((change) => changes.push(change));
+    conversation.filesChanged(["build/out.js"]); // nothing that was read
+    assert.equal(changes.length, 0);
+    conversation.filesChanged(["src/a.ts"]);
+    conversation.filesChanged(["src/a.ts"]);
+    assert.deepEqual(conversation.turns[0]?.changedSince, ["src/a.ts"]);
+    assert.equal(changes.length, 1, "and once only");
+    conversation.ask("And now?");
+    at(asked, 1).answer("Else.");
+    await settled();
+    assert.equal(conversation.turns[1]?.changedSince, undefined, "what comes after the change has read it");
+    const again = new Conversation(deps, conversation.keep());
+    assert.deepEqual(again.turns[0]?.changedSince, ["src/a.ts"]);
+  });
+
   it("gives a follow-up what was said before, with the code it was about", async () => {
     const { deps, asked } = scripted();
     const conversation = new Conversation(deps);

@@ -46,6 +46,11 @@ export function result(question: string, answer: string, changes: Partial<AskRes
     budgetReason: "you chose it",
     meter: { memoryTokens: 100, threadTokens: 40, freeTokens: 860 },
     loaded: [],
+    state: {
+      folders: [{ folder: "w", commit: "0123456ab", branch: "main", changedFiles: 0 }],
+      unsavedFiles: 0,
+      reading: "whole",
+    },
     stats: {
       promptTokens: 140,
       reusedTokens: 100,

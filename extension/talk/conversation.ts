@@ -6,6 +6,7 @@
 
 import type { AskResult, SelectedCode, Turn } from "../../engine/protocol.ts";
 import type { PanelAnswer, PanelProgress, PanelReading, PanelState, PanelTurn } from "../../media/messages.ts";
+import { markChanged } from "./changed-since.ts";
 import { isStop, toFailure } from "./failures.ts";
 
 /** What is asked of the engine. */
@@ -138,17 +139,10 @@ export class Conversation {
 
   /** Files changed, saved or not: answers that read them say so. */
   filesChanged(paths: readonly string[]): void {
-    const read = new Set(this.reading?.documents.map(({ path }) => path));
-    const known = paths.filter((path) => read.has(path));
-    let news = false;
-    this.#turns = this.#turns.map((kept) => {
-      const { answer, changedSince = [] } = kept.turn;
-      const added = answer === undefined ? [] : known.filter((path) => !changedSince.includes(path));
-      if (added.length === 0) return kept;
-      news = true;
-      return { ...kept, turn: { ...kept.turn, changedSince: [...changedSince, ...added] } };
-    });
-    if (news) this.#changed({ kind: "turns" });
+    const marked = markChanged(this.keep(), paths);
+    if (marked === undefined) return;
+    this.#turns = marked;
+    this.#changed({ kind: "turns" });
   }
 
   onDidChange(listener: (change: Change) => void): { dispose(): void } {

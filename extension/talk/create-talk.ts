@@ -8,6 +8,7 @@ import { PlaceOpener } from "../panel/open-place.ts";
 import { PanelController, type PanelWish } from "../panel/panel-controller.ts";
 import { PanelViews } from "../panel/panel-views.ts";
 import type { Services } from "../services.ts";
+import { watchChanges } from "../workspace/watch-changes.ts";
 import type { Change } from "./conversation.ts";
 import { KeptFile } from "./kept-file.ts";
 import { askForQuestion } from "./question-box.ts";
@@ -103,6 +104,7 @@ export function createTalk(context: vscode.ExtensionContext, services: Services)
     engine.onDidChange(stateChanged),
     services.onDidChangeHindrance(stateChanged),
     { dispose: () => opened?.dispose() },
+    watchChanges((paths) => opened?.filesChanged(paths)),
     views,
     controller,
     opener,

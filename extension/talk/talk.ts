@@ -3,6 +3,7 @@
 // The panel, the commands and the inline threads share one of these. It keeps what it holds in the workspace's storage, so
 // that a reloaded window shows it again; a turn that was in work comes back as stopped. Knows no editor.
 
+import { markChanged } from "./changed-since.ts";
 import { type Change, Conversation, type ConversationDeps, type KeptThread, type Subject } from "./conversation.ts";
 import { remember, restoreHistory } from "./history.ts";
 import { packThreads, unpackThreads } from "./kept-threads.ts";
@@ -127,6 +128,15 @@ export class Talk {
     this.newThread();
     this.#earlier = [];
     this.#changed({ kind: "turns" });
+  }
+
+  /** Files changed, by their paths as shown: answers of all threads that read them say so. */
+  filesChanged(paths: readonly string[]): void {
+    this.#earlier = this.#earlier.map((thread) => {
+      const turns = markChanged(thread, paths);
+      return turns === undefined ? thread : { ...thread, turns };
+    });
+    this.#current.filesChanged(paths);
   }
 
   onDidChange(listener: (change: Change) => void): { dispose(): void } {

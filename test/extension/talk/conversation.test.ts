@@ -63,9 +63,15 @@ describe("a conversation", () => {
     assert.deepEqual(conversation.turns[0]?.changedSince, ["src/a.ts"]);
     assert.equal(changes.length, 1, "and once only");
     conversation.ask("And now?");
-    at(asked, 1).answer("Else.");
+    const next = at(asked, 1);
+    next.events.progress({ stage: "collecting" });
+    conversation.filesChanged(["src/a.ts"]);
+    assert.equal(conversation.turns[1]?.changedSince, undefined, "it is still to be read");
+    next.events.progress({ stage: "answering" });
+    conversation.filesChanged(["src/a.ts"]);
+    next.answer("Else.");
     await settled();
-    assert.equal(conversation.turns[1]?.changedSince, undefined, "what comes after the change has read it");
+    assert.deepEqual(conversation.turns[1]?.changedSince, ["src/a.ts"], "it changed while the answer was written");
     const again = new Conversation(deps, conversation.keep());
     assert.deepEqual(again.turns[0]?.changedSince, ["src/a.ts"]);
   });

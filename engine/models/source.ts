@@ -5,6 +5,7 @@
 import type { ModelEntry } from "./catalog.ts";
 import type { ModelPaths } from "./files.ts";
 import type { OpenPart } from "./part-file.ts";
+import type { askWeb } from "./web.ts";
 
 export interface FetchProgress {
   /** Who delivers: a host's name, or "package index". */
@@ -26,7 +27,7 @@ export class SourceFailure extends Error {
 }
 
 export interface FetchDeps {
-  fetch: typeof fetch;
+  ask: typeof askWeb;
   /** Bytes that the user may still write in the folder, or undefined where the system does not say. */
   freeBytes(folder: string): Promise<number | undefined>;
   openPart: OpenPart | undefined;

@@ -9,7 +9,7 @@ const times = (value: unknown): string => `**${Number(value).toFixed(1)}×**`;
 type Line = [string, string, string, string];
 
 function cpu(): Line[] {
-  const rows = readRows("cpu").filter(({ bench }) => bench === "cpu");
+  const rows = readRows("cpu").filter(({ bench, model }) => bench === "cpu" && model === "qwen2.5-coder-0.5b");
   const of = (what: string, tokens: number, mode: string): Row | undefined =>
     rows.find((row) => row.what === what && row.tokens === tokens && row.mode === mode);
   const longest = Math.max(...rows.map(({ tokens }) => Number(tokens)));

@@ -91,8 +91,12 @@ export class Workbench {
 
   /** Opens a file of the workspace, by the palette, at a line. */
   async openFile(name: string, line: number): Promise<void> {
-    await this.page.keyboard.press("Control+P");
-    await this.quickInput.waitFor({ state: "visible" });
+    // A key that comes before the workbench is all there is lost.
+    await until("the list of files", async () => {
+      await this.page.keyboard.press("Control+P");
+      await this.quickInput.waitFor({ state: "visible", timeout: aWhile });
+      return true;
+    });
     await this.quickInput.fill(name);
     await this.quickWidget
       .locator(".monaco-list-row", { hasText: name.split("/").pop() ?? name })

@@ -11,13 +11,13 @@ export type Row = Record<string, unknown>;
 export function provenance(): Row {
   const git = (...args: string[]): string =>
     execFileSync("git", args, { encoding: "utf8", maxBuffer: 64 << 20 }).trim();
-  const dirty = git("status", "--porcelain", "--untracked-files=no") === "" ? "" : "+changes";
+  const dirty = (): string => (git("status", "--porcelain", "--untracked-files=no") === "" ? "" : "+changes");
   return {
     command: `npm run bench -- ${process.argv
       .slice(1)
-      .map((arg) => arg.replace(/^.*\/bench\/([^/]+)\.ts$/, "$1"))
+      .map((arg) => arg.replace(/^.*\/bench\/(?:packed\/)?([^/]+)\.m?[jt]s$/, "$1"))
       .join(" ")}`,
-    commit: git("rev-parse", "--short", "HEAD") + dirty,
+    commit: process.env.QUIRE_COMMIT ?? git("rev-parse", "--short", "HEAD") + dirty(), // named where there is no checkout
     cpu: cpus()[0]?.model ?? "unknown",
     cores: cpus().length,
     memoryGB: Math.round(totalmem() / 1e9),

@@ -12,7 +12,8 @@ export interface SourceFile {
 }
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
-const folders = [
+/** Where it lies in the checkout. */
+export const folders = [
   "engine",
   "node_modules/@huggingface/jinja/src",
   "extension",

@@ -1,4 +1,6 @@
 // ways.ts — the ways of reading and of attending that the quality gate compares. The first of them is dense, what all are held to.
+//
+// Not the full product: every page budget with the usual summary and vote after dense reading, then one thing changed at a time.
 
 import type { Selection } from "../../../native/index.d.ts";
 import { dense } from "../../engine/generate-options.ts";
@@ -12,6 +14,9 @@ export interface Reading {
   readingBudget: number;
   summary: "mean-spread" | "min-max";
 }
+
+/** Tokens from which larger budgets are tried too. */
+const long = 16_000;
 
 /** How a context is read. */
 export function readingsOf(length: number, reduced: boolean): Reading[] {
@@ -28,15 +33,22 @@ export function waysOf(reading: Reading, length: number, reduced: boolean): Way[
   const way = (change: Partial<Selection>): Way => ({ selection: { ...dense, ...change } });
   const sparse = (budgets: number[]): Way[] =>
     budgets.filter((budget) => budget < length).map((pageBudget) => way({ pageBudget }));
-  if (reading.summary === "min-max") return sparse([1024, 2048]);
-  if (reading.readingBudget > 0) return [way({}), ...sparse([1024, ...(reduced ? [] : [2048])])];
+  if (reading.summary === "min-max")
+    return [
+      ...sparse([512, 1024, 2048, 4096]),
+      way({ pageBudget: 1024, vote: "max" }),
+      way({ pageBudget: 1024, vote: "per-head" }),
+    ];
+  if (reading.readingBudget > 0) return [way({}), ...sparse([1024, ...(reduced ? [] : [2048, 4096])])];
   if (reduced) return [way({}), ...sparse([512, 1024, 2048, 4096]), way({ pageBudget: 1024, denseLayers: 2 })];
   return [
     way({}),
-    ...sparse([256, 512, 1024, 2048, 4096]),
-    way({ pageBudget: 1024, vote: "max" }),
-    way({ pageBudget: 1024, vote: "per-head" }),
-    way({ pageBudget: 1024, denseLayers: 1 }),
-    way({ pageBudget: 1024, denseLayers: 2 }),
+    ...sparse([256, 512, 1024, 1536, 2048, 3072, 4096, ...(length < long ? [] : [6144, 8192])]),
+    ...[1024, 2048].flatMap((pageBudget) => [
+      way({ pageBudget, vote: "max" }),
+      way({ pageBudget, vote: "per-head" }),
+      way({ pageBudget, denseLayers: 1 }),
+      way({ pageBudget, denseLayers: 2 }),
+    ]),
   ];
 }

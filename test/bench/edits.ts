@@ -120,7 +120,7 @@ async function replay(model: OpenModel, history: History): Promise<void> {
       for (let i = 0; i < changesPerCommit; i++) editors.change(memory.files());
       const unsaved = await editors.unsaved(memory);
       const followed = await memory.follow(unsaved);
-      if (followed.how === "read again") before = memory.files();
+      if (followed.how === "read again" && followed.patchedTokens === 0) before = memory.files();
       patched = followed.how === "nothing" ? patched : followed.patchedTokens;
       encoded.push(followed.encodedTokens);
       report({
@@ -202,7 +202,7 @@ async function point(
 }
 
 const model = await openBenchModel(modelName, Number(values.threads));
-const history = openHistory(values.repository, include, commitCount);
+const history = openHistory(values.repository, include, commitCount, tokens * 3);
 try {
   if (values.only !== "latency") await replay(model, history);
   if (values.only !== "replay") {

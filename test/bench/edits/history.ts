@@ -16,8 +16,8 @@ export interface History {
   dispose(): void;
 }
 
-/** The latest `most` commits that touch the folders. Throws where there are none. */
-export function openHistory(repository: string, folders: readonly string[], most: number): History {
+/** The latest `most` commits that touch the folders, from when these held `leastBytes`. Throws where there are none. */
+export function openHistory(repository: string, folders: readonly string[], most: number, leastBytes: number): History {
   const root = mkdtempSync(path.join(tmpdir(), "quire-edits-"));
   const git = (...args: string[]): string =>
     execFileSync("git", args, {
@@ -28,12 +28,22 @@ export function openHistory(repository: string, folders: readonly string[], most
     });
   git("clone", "-q", "--no-checkout", repository, ".");
   const touching = ["log", "--first-parent", "--no-merges", "--format=%H", "-n", String(most), "--", ...folders];
-  const commits = git(...touching)
+  const sizeBefore = (commit: string): number =>
+    git("ls-tree", "-r", "-l", `${commit}~1`, "--", ...folders)
+      .split("\n")
+      .reduce((sum, line) => sum + Number(/^\d+ blob \w+ +(\d+)/.exec(line)?.[1] ?? 0), 0);
+  const all = git(...touching)
     .trim()
     .split("\n")
+    .filter((commit) => commit !== "")
     .reverse();
+  const from = all.findIndex((commit) => sizeBefore(commit) >= leastBytes);
+  const commits = from < 0 ? [] : all.slice(from);
   const [first] = commits;
-  if (first === undefined || first === "") throw new Error(`No commit of ${repository} touches ${folders.join(", ")}.`);
+  if (first === undefined) {
+    rmSync(root, { recursive: true, force: true });
+    throw new Error(`No commit of ${repository} touches enough of ${folders.join(", ")}.`);
+  }
   return {
     root,
     start: git("rev-parse", `${first}~1`).trim(),

@@ -1,6 +1,7 @@
 // edits.test.ts — a file changes between two questions: what changed is encoded, nothing else, and the answer's tokens say so.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { type AskResult, type FollowResult, methods } from "../../engine/protocol.ts";
@@ -33,6 +34,7 @@ describe("a changed file", function () {
   it("is encoded in place: its block and the outline's line, not the files behind it", async () => {
     const cold = await ask();
     assert.equal(cold.stats.patchedTokens, 0);
+    assert.deepEqual(cold.state, { folders: [], unsavedFiles: 0, reading: "whole" }, "a folder without git");
     const [, first] = cold.documents;
     assert.ok(first !== undefined);
     const name = path.basename(first.path, ".js");
@@ -40,6 +42,7 @@ describe("a changed file", function () {
     write(name, text.replace(/\{\n/, "{\n  const patience = 4711;\n"));
     const edited = await ask();
     const { patchedTokens, prefilledTokens } = edited.stats;
+    assert.equal(edited.state.reading, "edited in place");
     assert.ok(patchedTokens > 0 && patchedTokens < 300, `${patchedTokens} tokens in place`);
     assert.ok(prefilledTokens < patchedTokens + 1024, "the rest is the question's own");
     const memory = cold.meter.memoryTokens;
@@ -81,5 +84,29 @@ describe("a changed file", function () {
     await ask();
     const exact = await ask(true);
     assert.equal(exact.stats.patchedTokens, 0);
+    assert.equal(exact.state.reading, "whole");
+  });
+
+  it("is told apart from the commit that it differs from, an editor's unsaved text too", async () => {
+    const git = (...args: string[]): string => execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim();
+    git("init", "-q", "-b", "trunk");
+    git("add", ".");
+    git("-c", "user.name=A", "-c", "user.email=a@example.invalid", "commit", "-qm", "all");
+    const commit = git("rev-parse", "HEAD").slice(0, 9);
+    const clean = await ask();
+    assert.deepEqual(clean.state.folders, [{ folder: "w", commit, branch: "trunk", changedFiles: 0 }]);
+
+    write("a", sourceText(0, 4).replace("{\n", "{\n  const saved = 1;\n"));
+    const params = askOf(root, "Hello there, who are you?", { maxTokens: 4 });
+    const text = sourceText(1, 4).replace("{\n", "{\n  const unsaved = 2;\n");
+    const unsaved = [{ path: path.join(root, "src", "b.js"), text }];
+    const both = await engine.ask({ ...params, workspace: { ...params.workspace, unsaved } }).result;
+    assert.deepEqual(
+      { ...both.state, folders: both.state.folders.map(({ changedFiles }) => changedFiles) },
+      { folders: [2], unsavedFiles: 1, reading: "edited in place" },
+    );
+
+    const untrusted = { ...params, workspace: { ...params.workspace, trusted: false } };
+    assert.deepEqual((await engine.ask(untrusted).result).state.folders, [], "no git is run there");
   });
 });

@@ -61,8 +61,6 @@ async function main(): Promise<void> {
     await workbench.run("Quire: Ask About This Workspace");
     await workbench.answerInput("How does MultiBar draw several bars?");
     const panel = await stage.panel();
-    await panel.lastTurn.locator(".progress .figures").waitFor({ timeout: patience });
-    await take(workbench.page, "reading");
     await panel.lastTurn.locator(".turn-buttons").waitFor({ timeout: patience });
     await panel.citations.locator("button.place").first().click();
     await until("the cited file", async () => (await workbench.place()).file.endsWith(".js"));

@@ -149,6 +149,16 @@ export interface ModelInfo {
   workBytes: number;
 }
 
+/** Which of a segment's tokens are wanted: from the beginning of a page to the end of one, or to the segment's. */
+export interface SegmentPart {
+  /** Tokens of the whole segment. */
+  segmentTokens: number;
+  /** First page of the part, within the segment. */
+  page: number;
+  /** Of the part's first token. */
+  position: number;
+}
+
 export interface LoadOutcome {
   outcome: "loaded" | "absent" | "refused";
   /** Why it was refused. */
@@ -199,15 +209,16 @@ export declare class Memory {
   /** Like append, and returns the logits after each token: [tokens, vocabulary]. */
   appendWithLogits(tokens: Int32Array, starts: Int32Array, reading?: Selection): Promise<Float32Array>;
   /**
-   * Writes document `index`, whose token ids are `tokens`, to `file` (docs/memory-format.md), whole or not at all; resolves with its
-   * bytes. `name`: 64 hex digits of a hash of everything that its keys depend on. Rejects with "disk-full", "internal", "cancelled".
+   * Writes document `index`, whose token ids are `tokens`, to `file` (docs/memory-format.md); resolves with its bytes. They are not on
+   * the disk yet: flushing and naming is the caller's. `name`: 64 hex digits of a hash of everything that its keys depend on. Rejects
+   * with "disk-full", "internal", "cancelled"; then no file is left.
    */
   saveDocument(index: number, tokens: Int32Array, name: string, file: string): Promise<number>;
   /**
-   * Appends the document in `file`, if it is the one of these tokens and this name at this position and every byte checks;
-   * else the memory is as before the call. An append must follow before generate.
+   * Appends a part of the segment in `file` as a document, if it is the segment of this name, the part holds these tokens at this
+   * position, and every byte of it checks; else the memory is as before the call. An append must follow before generate.
    */
-  loadDocument(tokens: Int32Array, name: string, file: string): Promise<LoadOutcome>;
+  loadDocument(tokens: Int32Array, name: string, file: string, part: SegmentPart): Promise<LoadOutcome>;
   /** Stops the call under way at the next task of an op; it rejects with or reports "cancelled". */
   cancel(): void;
   /** 64-bit digest, in hex, of the bits of all keys, values and summaries in list order. For tests. */

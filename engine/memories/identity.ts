@@ -1,7 +1,7 @@
-// identity.ts — names of saved documents: each a hash of everything that the document's keys and values depend on.
+// identity.ts — names of saved pages: each a hash of everything that their keys and values depend on.
 //
-// In: the model and the way it reads, then documents in order. Out: hex names. A name covers the identity and all documents before
-// it, because keys depend on what they attended to; so a file is only ever found where its bytes are right. Pure.
+// In: the model and the way it reads, then what lies before in a memory, piece by piece. Out: hex names. A *state* stands for the identity
+// and all pieces so far, because keys depend on what they attended to; so a file is only ever found where its bytes are right. Pure.
 
 import { createHash } from "node:crypto";
 import type { Geometry, RopeScaling, Selection } from "../../native/index.d.ts";
@@ -20,28 +20,69 @@ export interface MemoryIdentity {
   backend: string;
 }
 
-/** Raised when what these names are made of changes. */
-export const namesVersion = 1;
+/** Pages of a segment that lie in a memory. */
+export interface PieceName {
+  /** Name of the segment. */
+  segment: string;
+  /** First page, within the segment. */
+  page: number;
+  tokens: number;
+}
 
-/** The name before the first document, in hex. */
+/** Raised when what these names are made of changes. */
+export const namesVersion = 2;
+
+/** The state of an empty memory, in hex. */
 export function rootName(identity: MemoryIdentity): string {
   const whole = { namesVersion, ...identity, kv: "f16", layout: 1, firstPosition: 0 };
   return createHash("sha256").update(canonical(whole)).digest("hex");
 }
 
-/** Names of the documents in order: SHA-256 of the name before, the path and the token ids, with their lengths. */
+/** The state behind a piece. Positions need no mention: what lies before and the segment's name decide them. */
+export function stateAfter(state: string, { segment, page, tokens }: PieceName): string {
+  return createHash("sha256")
+    .update(Buffer.from(state, "hex"))
+    .update(Buffer.from(segment, "hex"))
+    .update(integers(page, tokens))
+    .digest("hex");
+}
+
+/** The name of a segment that is encoded behind `state`: of its path and token ids, with their lengths. */
+export function segmentName(state: string, path: string, tokens: Int32Array): string {
+  return hashOf(Buffer.from(state, "hex"), path, tokens);
+}
+
+/** What a document is, wherever it lies: of its path and token ids. */
+export function documentHash({ path, tokens }: { path: string; tokens: Int32Array }): string {
+  return hashOf(Buffer.alloc(0), path, tokens);
+}
+
+/** Names of the segments that documents have where each is read whole behind those before it. */
 export function documentNames(root: string, documents: readonly { path: string; tokens: Int32Array }[]): string[] {
-  let before = Buffer.from(root, "hex");
+  let state = root;
   return documents.map(({ path, tokens }) => {
-    const pathBytes = Buffer.from(path, "utf8");
-    const lengths = Buffer.alloc(16);
-    lengths.writeBigInt64LE(BigInt(pathBytes.length), 0);
-    lengths.writeBigInt64LE(BigInt(tokens.length), 8);
-    const ids = Buffer.alloc(tokens.length * 4);
-    for (const [index, token] of tokens.entries()) ids.writeInt32LE(token, index * 4);
-    before = createHash("sha256").update(before).update(lengths).update(pathBytes).update(ids).digest();
-    return before.toString("hex");
+    const segment = segmentName(state, path, tokens);
+    state = stateAfter(state, { segment, page: 0, tokens: tokens.length });
+    return segment;
   });
+}
+
+function hashOf(before: Buffer, path: string, tokens: Int32Array): string {
+  const pathBytes = Buffer.from(path, "utf8");
+  // Little-endian machines only, like the segments.
+  const ids = Buffer.from(tokens.buffer, tokens.byteOffset, tokens.byteLength);
+  return createHash("sha256")
+    .update(before)
+    .update(integers(pathBytes.length, tokens.length))
+    .update(pathBytes)
+    .update(ids)
+    .digest("hex");
+}
+
+function integers(...values: number[]): Buffer {
+  const bytes = Buffer.alloc(8 * values.length);
+  for (const [index, value] of values.entries()) bytes.writeBigInt64LE(BigInt(value), 8 * index);
+  return bytes;
 }
 
 /** JSON with the keys of every object in order. */

@@ -1,21 +1,16 @@
-// edit-memory.ts — carries out edits on a native memory: opens it at a page, encodes what is new, closes it again.
+// edit-memory.ts — carries out edits on a native memory: opens it at a page, encodes or loads what is new, closes it again.
 //
-// In: the memory, where each held document lies in it, the steps (edits.ts). The layout is true after every step, also when one was cut
-// off: then the document it was about is as before. No policy.
+// In: the memory, where each held document lies in it, the steps (edits.ts) or the memory to turn to. The layout is true after every step,
+// also when one was cut off: then the document it was about is as before, or gone where it was to be replaced. No policy.
 
 import type { Memory } from "../../native/index.d.ts";
 import { pageTokens, type WantedDocument } from "./documents.ts";
 import type { Patch, Step } from "./edits.ts";
+import type { Layout, Piece } from "./layout.ts";
 
-/** Which document lies where: a held document is one or more of the memory's own documents, its pieces, of these lengths. */
-export interface Layout {
-  held: WantedDocument[];
-  pieces: number[][];
-}
-
-/** Index, among the memory's own documents, of a held document's first piece. */
-export function nativeIndex(pieces: readonly (readonly number[])[], index: number): number {
-  return pieces.slice(0, index).reduce((sum, { length }) => sum + length, 0);
+/** A document and the saved pieces that it lies in. */
+export interface PlacedDocument extends WantedDocument {
+  pieces: Piece[];
 }
 
 /** @param encode appends tokens as one document; when it throws, what it appended is taken back here. */
@@ -28,20 +23,73 @@ export async function applyEdits(
   let at = 0;
   for (const step of steps) {
     if (step.kind === "drop") {
-      memory.drop(nativeIndex(layout.pieces, at), layout.pieces[at]?.length ?? 0);
-      layout.held.splice(at, 1);
-      layout.pieces.splice(at, 1);
+      dropDocument(memory, layout, at);
       continue;
     }
     if (step.kind === "insert") {
-      await encodeAt(memory, nativeIndex(layout.pieces, at), step.document.tokens, encode);
-      layout.held.splice(at, 0, step.document);
-      layout.pieces.splice(at, 0, [step.document.tokens.length]);
+      const { document } = step;
+      await between(memory, layout.nativeIndex(at), () => encode(document.tokens));
+      layout.insert(at, document, [layout.encoded(at, 0, document, document.tokens)]);
     } else if (step.kind === "patch") {
       await patchDocument(memory, layout, at, step.document, step.patch, encode);
     }
     at++;
   }
+}
+
+/**
+ * Turns the memory into a saved one: documents that lie in the same pieces stay, the others are dropped and loaded. One that cannot be
+ * loaded is left out. Resolves with the tokens loaded. @param load appends a piece.
+ */
+export async function turnTo(
+  memory: Memory,
+  layout: Layout,
+  documents: readonly PlacedDocument[],
+  load: (piece: Piece, tokens: Int32Array) => Promise<boolean>,
+): Promise<number> {
+  const targets = new Set(documents.map(({ pieces }) => keyOf(pieces)));
+  // First, since there may be no room for both.
+  for (let index = layout.held.length - 1; index >= 0; index--) {
+    if (!targets.has(keyOf(layout.pieces[index] ?? []))) dropDocument(memory, layout, index);
+  }
+  let at = 0;
+  let loaded = 0;
+  for (const { pieces, ...document } of documents) {
+    const key = keyOf(pieces);
+    const found = layout.pieces.findIndex((held, index) => index >= at && keyOf(held) === key);
+    if (found >= 0) {
+      for (let index = at; index < found; index++) dropDocument(memory, layout, at);
+      at++;
+      continue;
+    }
+    const first = layout.nativeIndex(at);
+    const whole = await between(memory, first, async () => {
+      let from = 0;
+      for (const piece of pieces) {
+        if (!(await load(piece, document.tokens.slice(from, from + piece.tokens)))) {
+          memory.truncate(first);
+          return false;
+        }
+        from += piece.tokens;
+      }
+      return true;
+    });
+    if (!whole) continue;
+    layout.insert(at, document, pieces);
+    loaded += document.tokens.length;
+    at++;
+  }
+  return loaded;
+}
+
+/** Equal for the same pages at the same positions. */
+function keyOf(pieces: readonly Piece[]): string {
+  return pieces.map(({ segment, page, tokens, position }) => `${segment} ${page} ${tokens} ${position}`).join();
+}
+
+function dropDocument(memory: Memory, layout: Layout, at: number): void {
+  memory.drop(layout.nativeIndex(at), layout.pieces[at]?.length ?? 0);
+  layout.drop(at);
 }
 
 async function patchDocument(
@@ -52,54 +100,49 @@ async function patchDocument(
   { from, to, until }: Patch,
   encode: (tokens: Int32Array) => Promise<void>,
 ): Promise<void> {
-  const first = nativeIndex(layout.pieces, at);
+  const first = layout.nativeIndex(at);
+  cutAt(memory, layout, at, from);
+  cutAt(memory, layout, at, to);
   const pieces = layout.pieces[at] ?? [];
-  cutAt(memory, first, pieces, from);
-  cutAt(memory, first, pieces, to);
   const before = countUpTo(pieces, from);
   const old = countUpTo(pieces, to) - before;
   const added = document.tokens.slice(from, until);
-  if (added.length > 0) await encodeAt(memory, first + before, added, encode);
-  memory.drop(first + before + (added.length > 0 ? 1 : 0), old);
-  pieces.splice(before, old, ...(added.length > 0 ? [added.length] : []));
-  layout.held[at] = document;
+  if (added.length > 0) await between(memory, first + before, () => encode(added));
+  const made = added.length > 0 ? [layout.encoded(at, before, document, added)] : [];
+  memory.drop(first + before + made.length, old);
+  layout.replace(at, document, before, old, made);
 }
 
 /** Makes `token` of a document the beginning of a piece; it is that of a page, or the document's end. */
-function cutAt(memory: Memory, first: number, pieces: number[], token: number): void {
+function cutAt(memory: Memory, layout: Layout, at: number, token: number): void {
   let start = 0;
-  for (const [index, length] of pieces.entries()) {
-    if (token > start && token < start + length) {
-      memory.split(first + index, (token - start) / pageTokens);
-      pieces.splice(index, 1, token - start, start + length - token);
+  for (const [index, { tokens }] of (layout.pieces[at] ?? []).entries()) {
+    if (token > start && token < start + tokens) {
+      memory.split(layout.nativeIndex(at) + index, (token - start) / pageTokens);
+      layout.split(at, index, token - start, pageTokens);
       return;
     }
-    start += length;
+    start += tokens;
   }
 }
 
 /** Pieces before `token`. */
-function countUpTo(pieces: readonly number[], token: number): number {
+function countUpTo(pieces: readonly Piece[], token: number): number {
   let start = 0;
   let count = 0;
-  for (const length of pieces) {
+  for (const { tokens } of pieces) {
     if (start >= token) break;
-    start += length;
+    start += tokens;
     count++;
   }
   return count;
 }
 
-/** Encodes a document before the memory's own document `index`; it sees what lies before it alone. */
-async function encodeAt(
-  memory: Memory,
-  index: number,
-  tokens: Int32Array,
-  encode: (tokens: Int32Array) => Promise<void>,
-): Promise<void> {
+/** Appends before the memory's own document `index`; what is appended sees what lies before it alone, and is gone when `append` throws. */
+async function between<Result>(memory: Memory, index: number, append: () => Promise<Result>): Promise<Result> {
   memory.setAside(index);
   try {
-    await encode(tokens);
+    return await append();
   } catch (error) {
     memory.truncate(index);
     throw error;

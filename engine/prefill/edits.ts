@@ -53,13 +53,14 @@ export function planEdits(
   state: EditState,
   wanted: readonly WantedDocument[],
   beginningsOf: BeginningsOf,
+  most = mostPatchedShare,
 ): Edits | undefined {
   const first = wanted.findIndex((document, index) => !isSameDocument(state.held[index], document));
   const steps = first < 0 ? undefined : align(state, wanted, beginningsOf);
   if (steps === undefined) return undefined;
   const tokens = steps.reduce((sum, step) => sum + encodedBy(step), 0);
   const again = tokensOf(wanted.slice(first));
-  const few = state.patchedTokens + tokens <= mostPatchedShare * tokensOf(wanted);
+  const few = state.patchedTokens + tokens <= most * tokensOf(wanted);
   return few && tokens + leastSaved <= again ? { steps, tokens } : undefined;
 }
 

@@ -9,7 +9,7 @@
 namespace quire {
 namespace {
 
-constexpr int kSurface = 1;  // index.d.ts says when it is raised
+constexpr int kSurface = 2;  // index.d.ts says when it is raised
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* data = new AddonData;  // owned by the environment

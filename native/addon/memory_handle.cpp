@@ -318,11 +318,16 @@ Napi::Value MemoryHandle::load_document(const Napi::CallbackInfo& info) {
     const std::vector<int32_t> tokens = integers_of(info[0], "tokens");
     const SegmentName name = segment_name(string_of(info[1], "name"));
     const std::string file = string_of(info[2], "file");
+    const Napi::Object given = object_of(info[3], "part");
+    SegmentPart part;
+    part.segment_tokens = integer_of(given, "segmentTokens", 1, kMaxCount);
+    part.first_page = integer_of(given, "page", 0, kMaxCount);
+    part.position = integer_of(given, "position", 0, int64_t{1} << 40);
     const std::shared_ptr<MemoryState> state = begin();
     return AsyncCall<LoadOutcome>::start(
         env, info.This().As<Napi::Object>(),
-        [state, tokens, name, file] {
-          LoadOutcome outcome = load_segment(state->memory, tokens, name, file, state->cancel);
+        [state, tokens, part, name, file] {
+          LoadOutcome outcome = load_segment(state->memory, tokens, part, name, file, state->cancel);
           if (outcome.kind == LoadOutcome::kLoaded) {
             state->decoder->store_pages(state->memory.documents().back().first_page,
                                         state->memory.pages() - state->memory.documents().back().first_page);

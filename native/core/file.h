@@ -27,8 +27,8 @@ class File {
   void write(const void* data, int64_t bytes);
   // False at the end of the file and on a failure.
   bool read(void* data, int64_t bytes);
-  // Returns when the bytes are on the disk.
-  void flush();
+  // The next read begins so many bytes behind the file's beginning. False on a failure.
+  bool seek(int64_t offset);
   // A network disk may report only here that it is full.
   void close();
 
@@ -39,13 +39,7 @@ class File {
   intptr_t handle_;  // a descriptor, or a HANDLE
 };
 
-// Puts a file in the place of another or of none, in one step.
-void replace_file(const std::string& from, const std::string& to);
 // Nothing happens where it is not there.
 void remove_file(const std::string& path);
-// The file's name is on the disk, too, as far as the system can promise that.
-void flush_name_of(const std::string& path);
-// A number that no other running process has.
-std::string process_number();
 
 }  // namespace quire

@@ -72,8 +72,8 @@ bool File::read(void* data, int64_t bytes) {
   return true;
 }
 
-void File::flush() {
-  if (::fsync(static_cast<int>(handle_)) != 0) throw_disk(errno, path_);
+bool File::seek(int64_t offset) {
+  return ::lseek(static_cast<int>(handle_), static_cast<off_t>(offset), SEEK_SET) == static_cast<off_t>(offset);
 }
 
 void File::close() {
@@ -81,23 +81,7 @@ void File::close() {
   if (::close(handle) != 0) throw_disk(errno, path_);
 }
 
-void replace_file(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) throw_disk(errno, to);
-}
-
 void remove_file(const std::string& path) { ::unlink(path.c_str()); }
-
-void flush_name_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int handle = ::open(folder.c_str(), O_RDONLY | O_CLOEXEC);
-  // Some systems cannot flush a folder; the rename is then only as lasting as they make it, which costs a cold read.
-  if (handle < 0) return;
-  ::fsync(handle);
-  ::close(handle);
-}
-
-std::string process_number() { return std::to_string(::getpid()); }
 
 }  // namespace quire
 

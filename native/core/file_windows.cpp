@@ -94,25 +94,17 @@ bool File::read(void* data, int64_t bytes) {
   return true;
 }
 
-void File::flush() {
-  if (!FlushFileBuffers(native(handle_))) throw_disk(GetLastError(), path_);
+bool File::seek(int64_t offset) {
+  LARGE_INTEGER distance{};
+  distance.QuadPart = offset;
+  return SetFilePointerEx(native(handle_), distance, nullptr, FILE_BEGIN) != 0;
 }
 
 void File::close() {
   if (!CloseHandle(native(std::exchange(handle_, kNone)))) throw_disk(GetLastError(), path_);
 }
 
-void replace_file(const std::string& from, const std::string& to) {
-  const DWORD flags = MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH;
-  if (!MoveFileExW(wide(from).c_str(), wide(to).c_str(), flags)) throw_disk(GetLastError(), to);
-}
-
 void remove_file(const std::string& path) { DeleteFileW(wide(path).c_str()); }
-
-// MOVEFILE_WRITE_THROUGH has done it.
-void flush_name_of(const std::string&) {}
-
-std::string process_number() { return std::to_string(GetCurrentProcessId()); }
 
 }  // namespace quire
 

@@ -105,6 +105,18 @@ ChunkPlan Memory::plan_append(int64_t tokens, const std::vector<int32_t>& starts
   return plan;
 }
 
+void Memory::add_document(int64_t tokens, int64_t position) {
+  if (tokens < 1 || position < 0)
+    throw Error("bad-option", "a document has tokens, at positions from 0 on", "position");
+  const int64_t needed = pages_for(tokens);
+  if (needed > free_pages())
+    throw Error("memory-full", "the memory has " + std::to_string(free_pages()) + " free pages, the document needs " +
+                                   std::to_string(needed));
+  documents_.push_back({pages(), tokens, position});
+  for (int64_t left = tokens; left > 0; left -= kPageTokens) add_page(std::min<int64_t>(left, kPageTokens));
+  tokens_ += tokens;
+}
+
 Memory::Mark Memory::mark() const {
   return {static_cast<int64_t>(documents_.size()), documents_.empty() ? 0 : documents_.back().tokens};
 }

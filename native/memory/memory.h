@@ -51,6 +51,10 @@ class Memory {
   // at once. Throws "memory-full" (nothing changed), "bad-option" for starts out of order or no document to continue.
   ChunkPlan plan_append(int64_t tokens, const std::vector<int32_t>& starts);
 
+  // Takes pages for one document of `tokens` tokens at the end, the first of them at `position`; its bytes are the caller's to fill.
+  // Throws "memory-full" (nothing changed), "bad-option" for no tokens or a position below 0.
+  void add_document(int64_t tokens, int64_t position);
+
   // The state to return to. Valid until the memory is truncated below it.
   struct Mark {
     int64_t documents = 0;

@@ -15,7 +15,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "segments hold f16 and 
 
 constexpr char kMagic[] = "QUIRESEG", kEnd[] = "QUIREEND";
 constexpr int64_t kMagicBytes = 8;
-constexpr uint32_t kFormatVersion = 1;
+constexpr uint32_t kFormatVersion = 2;
 constexpr uint32_t kF16 = 1;         // type of keys and values
 constexpr uint32_t kPageLayout = 1;  // keys [D, 16], values [16, D], summary [2, D]
 
@@ -49,14 +49,19 @@ int64_t page_values(const Memory& memory) {
 }
 int64_t pages_of(int64_t tokens) { return checked_round_up(tokens, kPageTokens, "segment") / kPageTokens; }
 
-// What the header of this document must be, to the last byte but the checksum.
-Header header_of(const Memory& memory, const std::vector<int32_t>& tokens, int64_t position, const SegmentName& name) {
+uint32_t header_crc(const Header& header, const std::vector<int32_t>& tokens) {
+  const uint32_t crc = crc32c(0, &header, kCheckedHeaderBytes);
+  return crc32c(crc, tokens.data(), tokens.size() * sizeof(int32_t));
+}
+
+// What the header of such a segment must be, to the last byte but the checksum, which its token ids belong to.
+Header header_of(const Memory& memory, int64_t tokens, int64_t position, const SegmentName& name) {
   Header header{};
   std::memcpy(header.magic, kMagic, sizeof header.magic);
   header.format_version = kFormatVersion;
   header.abi = kEngineAbi;
   std::memcpy(header.name, name.data(), name.size());
-  header.tokens = static_cast<int64_t>(tokens.size());
+  header.tokens = tokens;
   header.position = position;
   header.pages = pages_of(header.tokens);
   header.layers = memory.layers();
@@ -69,8 +74,6 @@ Header header_of(const Memory& memory, const std::vector<int32_t>& tokens, int64
   int64_t bytes = checked_add(kHeaderBytes, checked_mul(header.tokens, sizeof(int32_t), "segment"), "segment");
   bytes = checked_add(bytes, checked_mul(header.pages, page_bytes, "segment"), "segment");
   header.file_bytes = checked_add(bytes, kMagicBytes, "segment");
-  header.crc = crc32c(0, &header, kCheckedHeaderBytes);
-  header.crc = crc32c(header.crc, tokens.data(), tokens.size() * sizeof(int32_t));
   return header;
 }
 
@@ -147,7 +150,7 @@ std::string difference(const Header& found, const Header& wanted) {
   if (found.tokens != wanted.tokens || found.pages != wanted.pages || found.file_bytes != wanted.file_bytes)
     return "other sizes";
   if (found.position != wanted.position) return "another position";
-  return "the header does not check";
+  return "a reserved field is set";
 }
 
 }  // namespace
@@ -172,65 +175,70 @@ int64_t save_segment(const Memory& memory, int64_t index, const std::vector<int3
   const Document& document = memory.documents()[static_cast<size_t>(index)];
   if (document.tokens != static_cast<int64_t>(tokens.size()))
     throw Error("bad-option", "the document has another number of tokens", "tokens");
-  const Header header = header_of(memory, tokens, document.position, name);
-  const std::string temporary = file + "." + process_number() + ".tmp";
-  remove_file(temporary);  // of an earlier process with this number
-  File out = File::create(temporary);
+  Header header = header_of(memory, document.tokens, document.position, name);
+  header.crc = header_crc(header, tokens);
+  remove_file(file);  // of an earlier process with this number
+  File out = File::create(file);
   try {
     write_segment(out, memory, index, tokens, name, header, cancel);
-    out.flush();
     out.close();
-    replace_file(temporary, file);
   } catch (...) {
-    remove_file(temporary);
+    remove_file(file);
     throw;
   }
-  flush_name_of(file);
   return header.file_bytes;
 }
 
-LoadOutcome load_segment(Memory& memory, const std::vector<int32_t>& tokens, const SegmentName& name,
-                         const std::string& file, const std::atomic<bool>& cancel) {
-  if (tokens.empty()) return {};
+LoadOutcome load_segment(Memory& memory, const std::vector<int32_t>& tokens, const SegmentPart& part,
+                         const SegmentName& name, const std::string& file, const std::atomic<bool>& cancel) {
+  const auto count = static_cast<int64_t>(tokens.size());
+  const int64_t skipped = checked_mul(part.first_page, kPageTokens, "segment");  // tokens before the part
+  const int64_t until = checked_add(skipped, count, "segment");
+  if (count == 0 || part.first_page < 0 || part.position < skipped || until > part.segment_tokens ||
+      (until < part.segment_tokens && count % kPageTokens != 0))
+    throw Error("bad-option", "a part is pages of a segment, to its end or to the end of one of them", "part");
   File in = File::open(file);
   if (!in.is_open()) return {};
   const auto refuse = [](const std::string& reason) { return LoadOutcome{LoadOutcome::kRefused, reason}; };
   const int64_t size = in.size();
   if (size < 0) return refuse("it is not a regular file");
 
-  // Nothing is sized by what the file says: the wanted header is computed, and the file must begin with it.
-  const Header wanted = header_of(memory, tokens, memory.next_position(), name);
+  // Nothing is sized by what the file says: the wanted header is computed, and the file must begin with it and have its size.
+  const Header wanted = header_of(memory, part.segment_tokens, part.position - skipped, name);
   Header found{};
   if (!in.read(&found, kHeaderBytes)) return refuse("it is cut off");
-  if (std::memcmp(&found, &wanted, sizeof found) != 0) return refuse(difference(found, wanted));
+  if (std::memcmp(&found, &wanted, kCheckedHeaderBytes) != 0) return refuse(difference(found, wanted));
   if (size != wanted.file_bytes) return refuse("its size is wrong");
-  std::vector<int32_t> ids(tokens.size());
+  std::vector<int32_t> ids(static_cast<size_t>(wanted.tokens));
   if (!in.read(ids.data(), wanted.tokens * static_cast<int64_t>(sizeof(int32_t)))) return refuse("it is cut off");
-  if (ids != tokens) return refuse("other token ids");
+  if (found.crc != header_crc(found, ids)) return refuse("the header does not check");
+  if (!std::equal(tokens.begin(), tokens.end(), ids.begin() + skipped)) return refuse("other token ids");
+  char end[kMagicBytes];
+  if (!in.seek(size - kMagicBytes) || !in.read(end, kMagicBytes) || std::memcmp(end, kEnd, kMagicBytes) != 0)
+    return refuse("its end is missing");
 
   std::vector<uint16_t> page(static_cast<size_t>(page_values(memory)));
+  const auto page_bytes = static_cast<int64_t>(page.size() * sizeof(uint16_t));
+  const int64_t begin = kHeaderBytes + wanted.tokens * static_cast<int64_t>(sizeof(int32_t));
+  if (!in.seek(begin + part.first_page * (page_bytes + static_cast<int64_t>(sizeof(uint32_t)))))
+    return refuse("it is cut off");
   const Memory::Mark before = memory.mark();
   const int64_t first = memory.pages();
-  memory.plan_append(wanted.tokens, {0});
+  memory.add_document(count, part.position);
   try {
     const PageList list = memory.list();
-    for (int64_t i = 0; i < wanted.pages; ++i) {
+    for (int64_t i = 0; i < pages_of(count); ++i) {
       throw_if_cancelled(cancel);
       uint32_t crc = 0;
-      if (!in.read(page.data(), static_cast<int64_t>(page.size() * sizeof(uint16_t))) || !in.read(&crc, sizeof crc)) {
+      if (!in.read(page.data(), page_bytes) || !in.read(&crc, sizeof crc)) {
         memory.roll_back(before);
         return refuse("it is cut off");
       }
-      if (crc != page_crc(name, i, page)) {
+      if (crc != page_crc(name, part.first_page + i, page)) {
         memory.roll_back(before);
-        return refuse("page " + std::to_string(i) + " does not check");
+        return refuse("page " + std::to_string(part.first_page + i) + " does not check");
       }
       scatter_page(memory, list.slot[first + i], page);
-    }
-    char end[kMagicBytes];
-    if (!in.read(end, kMagicBytes) || std::memcmp(end, kEnd, kMagicBytes) != 0) {
-      memory.roll_back(before);
-      return refuse("its end is missing");
     }
   } catch (...) {
     memory.roll_back(before);

@@ -8,11 +8,26 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { GGMLQuantizationType as T } from "@huggingface/gguf";
+import { manifestEnding } from "../../../engine/memories/manifest.ts";
 import { memoryCap } from "../../../engine/memories/settings.ts";
 import type { HeldMemory } from "../../../engine/prefill/held-memory.ts";
 import { randomFrom, tinyModel, writeGguf } from "../models/gguf-writer.ts";
-import { answerOf, documentOf, documents, heldWith, never, openTiny, quiet, storeIn } from "./reading.ts";
+import {
+  answerOf,
+  digestOf,
+  documentOf,
+  documents,
+  editedDocuments,
+  edits,
+  heldWith,
+  never,
+  openTiny,
+  quiet,
+  storeIn,
+} from "./reading.ts";
 
+/** How many times a process is killed; QUIRE_KILLS: more of them. */
+const kills = Number(process.env.QUIRE_KILLS ?? 15);
 const total = documents.reduce((sum, { tokens }) => sum + tokens.length, 0);
 
 describe("memory on disk", () => {
@@ -51,7 +66,9 @@ describe("memory on disk", () => {
 
   async function savedFiles(): Promise<string[]> {
     const names = await readdir(path.join(home, "memories"), { recursive: true }).catch(() => []);
-    const files = names.map((name) => path.join(home, "memories", name));
+    const files = names
+      .filter((name) => /^[0-9a-f]{64}/.test(path.basename(name)))
+      .map((name) => path.join(home, "memories", name));
     const kinds = await Promise.all(files.map((name) => stat(name)));
     return files.filter((_, index) => kinds[index]?.isFile());
   }
@@ -66,6 +83,7 @@ describe("memory on disk", () => {
   async function read(wanted = documents, store = storeIn(home, open)) {
     const held = make(store);
     const { reusedTokens, prefilledTokens } = await held.read(wanted, never, quiet);
+    await held.settled();
     return { held, reusedTokens, prefilledTokens };
   }
 
@@ -141,6 +159,7 @@ describe("memory on disk", () => {
     const stop = new AbortController();
     const held = make(storeIn(home, open));
     await assert.rejects(held.read(documents, stop.signal, ({ done }) => void (done > 600 && stop.abort())));
+    await held.settled();
     const again = await read();
     assert.ok(again.reusedTokens > 0 && again.prefilledTokens > 0);
     assert.equal(again.reusedTokens + again.prefilledTokens, total);
@@ -178,25 +197,38 @@ describe("memory on disk", () => {
     assert.ok((await read(documents, storeIn(home, open, { cap: small }))).reusedTokens > 0);
   });
 
-  it("is whole or absent after a SIGKILL at any moment of reading and saving", async function () {
-    this.timeout(300_000);
+  it("is whole or absent after a SIGKILL at any moment of reading, editing and saving", async function () {
+    this.timeout(kills * 20_000);
     const random = randomFrom(11);
-    const readingMs = await readAndKill(file, home, undefined);
+    const [exact, patched] = [make(undefined), make(undefined)];
+    await exact.read(editedDocuments, never, quiet);
+    await patched.read(documents, never, quiet);
+    await patched.read(editedDocuments, never, quiet, undefined, edits);
+    const possible = [digestOf(exact), digestOf(patched)];
+    const seen = new Set<string>();
+    const { ms: readingMs } = await readAndKill(file, home, undefined);
     let cutOff = 0;
-    for (let round = 0; round < 24; round++) {
+    for (let round = 0; round < kills; round++) {
       if (round % 3 === 0) await rm(path.join(home, "memories"), { recursive: true, force: true });
-      await readAndKill(file, home, random() * readingMs);
-      const leftOver = (await savedFiles()).filter((name) => !name.endsWith(".tmp")).length;
-      if (leftOver < documents.length) cutOff++;
-      const store = storeIn(home, open);
-      const held = make(store);
+      if (!(await readAndKill(file, home, random() * readingMs)).done) cutOff++;
+      const followed = make(storeIn(home, open));
+      await followed.read(editedDocuments, never, quiet, undefined, edits);
+      seen.add(digestOf(followed));
+      assert.ok(possible.includes(digestOf(followed)), `round ${round}`);
+      await followed.settled();
+      const held = make(storeIn(home, open));
       const { reusedTokens, prefilledTokens } = await held.read(documents, never, quiet);
       assert.equal(reusedTokens + prefilledTokens, total);
       assert.deepEqual(await answerOf(held), cold, `round ${round}`);
-      // Half of the documents go, so that the next round has something to save.
+      await held.settled();
+      for (const one of opened.splice(0)) one.dispose();
+      // Half of the documents go, so that the next round has something to save; what names them too, or it would be mended in place.
+      for (const name of await readdir(path.join(home, "memories"), { recursive: true })) {
+        if (name.endsWith(manifestEnding)) await rm(path.join(home, "memories", name));
+      }
       for (const name of (await savedInOrder()).slice(round % documents.length)) await rm(name);
     }
-    assert.ok(cutOff >= 8, `only ${cutOff} of 24 reads were cut off`);
+    assert.ok(cutOff >= kills / 3, `only ${cutOff} of ${kills} reads were cut off`);
   });
 });
 
@@ -216,20 +248,22 @@ async function bytesOf(files: readonly string[]): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** Runs read-and-save.ts and kills it so long after it is ready; resolves with the milliseconds it took from there. */
-function readAndKill(file: string, home: string, afterMs: number | undefined): Promise<number> {
+/** Runs read-and-save.ts and kills it so long after it is ready; resolves with the milliseconds it took from there, and whether it was done. */
+function readAndKill(file: string, home: string, afterMs: number | undefined): Promise<{ ms: number; done: boolean }> {
   const script = fileURLToPath(new URL("read-and-save.ts", import.meta.url));
   const child = spawn(process.execPath, ["--import", "tsx", script, file, home], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   return new Promise((resolve, reject) => {
     let readyMs = 0;
+    let done = false;
     child.stdout.on("data", (text: Buffer) => {
+      if (`${text}`.includes("done")) done = true;
       if (!`${text}`.includes("ready")) return;
       readyMs = performance.now();
       if (afterMs !== undefined) setTimeout(() => child.kill("SIGKILL"), afterMs);
     });
     child.on("error", reject);
-    child.on("exit", () => resolve(performance.now() - readyMs));
+    child.on("exit", () => resolve({ ms: performance.now() - readyMs, done }));
   });
 }

@@ -126,19 +126,6 @@ describe("held memory, edited in place", () => {
     assert.deepEqual([prefilledTokens, patchedTokens], [700 + 17 + 900, 0]);
   });
 
-  it("saves nothing from the first edited document on", async () => {
-    const saved: number[] = [];
-    memory.store = {
-      holds: async () => false,
-      load: async () => false,
-      save: async (_memory, _documents, index) => void saved.push(index),
-      used: async () => {},
-    };
-    await read([a, changed(b, 333), c, d]);
-    await read([a, changed(b, 333), c, d, document("e", 30, 6)]);
-    assert.deepEqual(saved, [0]);
-  });
-
   it("is as before the edit when it is stopped, and goes on from there", async () => {
     const whole = digest();
     const stopper = new AbortController();

@@ -73,7 +73,12 @@ class Segment : public ::testing::Test {
     fill(memory, 9);
     return memory;
   }
-  LoadOutcome load(Memory& memory) { return load_segment(memory, tokens_, named('a'), file_, cancel_); }
+  LoadOutcome load(Memory& memory) { return load_as(memory, tokens_, 'a'); }
+  // The whole segment, at the end of the memory.
+  LoadOutcome load_as(Memory& memory, const std::vector<int32_t>& tokens, char name) {
+    return load_segment(memory, tokens, {static_cast<int64_t>(tokens.size()), 0, memory.next_position()}, named(name),
+                        file_, cancel_);
+  }
   std::string bytes() const {
     std::ifstream in(file_, std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(in), {});
@@ -121,7 +126,7 @@ TEST_F(Segment, ComesBackWithTheSameBits) {
   fresh.plan_append(100, {0});
   fill(fresh, 77);
   fresh.truncate(0, 0);
-  ASSERT_EQ(load_segment(fresh, ids(20, 1), named('b'), first, cancel_).kind, LoadOutcome::kLoaded);
+  ASSERT_EQ(load_segment(fresh, ids(20, 1), {20, 0, 0}, named('b'), first, cancel_).kind, LoadOutcome::kLoaded);
   ASSERT_EQ(load(fresh).kind, LoadOutcome::kLoaded);
   EXPECT_EQ(fresh.digest(), memory_.digest());
   ASSERT_EQ(fresh.documents().size(), 2u);
@@ -245,13 +250,13 @@ TEST_F(Segment, OfAnotherMemoryIsRefused) {
   EXPECT_EQ(empty.tokens(), 0);
 
   Memory memory = begun();
-  EXPECT_EQ(load_segment(memory, tokens_, named('b'), file_, cancel_).kind, LoadOutcome::kRefused) << "name";
+  EXPECT_EQ(load_as(memory, tokens_, 'b').kind, LoadOutcome::kRefused) << "name";
   std::vector<int32_t> other = tokens_;
   ++other[20];
-  EXPECT_EQ(load_segment(memory, other, named('a'), file_, cancel_).kind, LoadOutcome::kRefused) << "token";
+  EXPECT_EQ(load_as(memory, other, 'a').kind, LoadOutcome::kRefused) << "token";
   other = tokens_;
   other.pop_back();
-  EXPECT_EQ(load_segment(memory, other, named('a'), file_, cancel_).kind, LoadOutcome::kRefused) << "fewer tokens";
+  EXPECT_EQ(load_as(memory, other, 'a').kind, LoadOutcome::kRefused) << "fewer tokens";
   EXPECT_EQ(memory.tokens(), 20);
 }
 
@@ -301,10 +306,70 @@ TEST_F(Segment, CancelledLeavesNeitherFileNorDocument) {
   EXPECT_EQ(memory.free_pages(), 10);
 }
 
+TEST_F(Segment, GivesAnyOfItsPagesAtThePositionsThatTheyWereEncodedAt) {
+  save();
+  struct {
+    int64_t page, tokens;
+  } const parts[] = {{0, 16}, {1, 16}, {2, 11}, {0, 32}, {1, 27}, {0, 43}};
+  for (const auto& part : parts) {
+    Memory memory = begun();
+    const std::vector<int32_t> wanted(tokens_.begin() + part.page * kPageTokens,
+                                      tokens_.begin() + part.page * kPageTokens + part.tokens);
+    const int64_t position = 20 + part.page * kPageTokens;
+    ASSERT_EQ(load_segment(memory, wanted, {43, part.page, position}, named('a'), file_, cancel_).kind,
+              LoadOutcome::kLoaded);
+    ASSERT_EQ(memory.documents().size(), 2u);
+    EXPECT_EQ(memory.documents()[1].position, position);
+    EXPECT_EQ(memory.next_position(), position + part.tokens);
+    const PageList list = memory.list();
+    for (int64_t i = 0; i < memory.document_pages(1); ++i) {
+      const int32_t from = memory_.list().slot[2 + part.page + i], to = list.slot[2 + i];
+      EXPECT_EQ(list.count[2 + i], memory_.list().count[2 + part.page + i]);
+      for (int64_t l = 0; l < 2; ++l)
+        for (int64_t g = 0; g < 2; ++g) {
+          EXPECT_EQ(memory.layer(l).keys(g, to)[5 * kPageTokens], memory_.layer(l).keys(g, from)[5 * kPageTokens]);
+          EXPECT_EQ(memory.layer(l).summary(g, to, 1)[0], memory_.layer(l).summary(g, from, 1)[0]);
+        }
+    }
+  }
+}
+
+TEST_F(Segment, RefusesAPartAtAnotherPlaceOrOfOtherTokens) {
+  save();
+  Memory memory = begun();
+  const std::vector<int32_t> second(tokens_.begin() + 16, tokens_.begin() + 32);
+  const auto outcome = [&](const SegmentPart& part) {
+    return load_segment(memory, second, part, named('a'), file_, cancel_).kind;
+  };
+  EXPECT_EQ(outcome({43, 1, 37}), LoadOutcome::kRefused) << "position";
+  EXPECT_EQ(outcome({43, 0, 20}), LoadOutcome::kRefused) << "page";
+  EXPECT_EQ(outcome({44, 1, 36}), LoadOutcome::kRefused) << "tokens of the segment";
+  EXPECT_EQ(outcome({int64_t{1} << 30, 1, 36}), LoadOutcome::kRefused) << "a size that would have to be allocated";
+  EXPECT_THROW(outcome({43, 2, 52}), Error) << "beyond the end";
+  EXPECT_THROW(outcome({43, -1, 36}), Error);
+  EXPECT_THROW(outcome({43, 1, 3}), Error) << "before the memory's beginning";
+  const std::vector<int32_t> cut(second.begin(), second.begin() + 9);
+  EXPECT_THROW(load_segment(memory, cut, {43, 1, 36}, named('a'), file_, cancel_), Error) << "inside a page";
+  EXPECT_EQ(memory.tokens(), 20);
+  EXPECT_EQ(outcome({43, 1, 36}), LoadOutcome::kLoaded);
+}
+
+TEST_F(Segment, WithABadPageStillGivesTheOthers) {
+  save();
+  std::string bad = bytes();
+  bad[128 + 43 * 4 + 10] ^= 1;
+  write(bad);
+  Memory memory = begun();
+  const std::vector<int32_t> rest(tokens_.begin() + 16, tokens_.end());
+  EXPECT_EQ(load_segment(memory, rest, {43, 1, 36}, named('a'), file_, cancel_).kind, LoadOutcome::kLoaded);
+  Memory other = begun();
+  expect_refused(other, "the first page");
+}
+
 TEST_F(Segment, ThatCannotBeWrittenLeavesNothingAndSaysWhy) {
   EXPECT_THROW(save_segment(memory_, 1, tokens_, named('a'), folder_ + "/none/one", cancel_), Error);
   ASSERT_EQ(::mkdir(file_.c_str(), 0700), 0);
-  EXPECT_THROW(save(), Error) << "a folder is in the way of the rename";
+  EXPECT_THROW(save(), Error) << "a folder is in the way";
   EXPECT_EQ(files(), 1);
   EXPECT_THROW(save_segment(memory_, 2, tokens_, named('a'), file_, cancel_), Error);
   EXPECT_THROW(save_segment(memory_, 1, ids(42, 5), named('a'), file_, cancel_), Error);

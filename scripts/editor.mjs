@@ -8,6 +8,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { ensureCodeServer } from "./code-server.mjs";
 import { cacheFolder, root } from "./layout.mjs";
@@ -66,6 +67,9 @@ async function serve(vsix, folder, wantedPort) {
   const { folder: own, places } = profile("code-server", {
     "workbench.startupEditor": "none",
     "telemetry.telemetryLevel": "off",
+    // Its own chat would have the cursor, in a question box that no service answers.
+    "chat.disableAIFeatures": true,
+    "workbench.secondarySideBar.defaultVisibility": "hidden",
   });
   const config = join(own, "config.yaml");
   writeFileSync(config, "");
@@ -78,7 +82,11 @@ async function serve(vsix, folder, wantedPort) {
   const port = wantedPort ?? (await freePort());
   const options = ["--bind-addr", `127.0.0.1:${port}`, "--auth", "password", "--disable-telemetry"];
   const more = ["--disable-update-check", "--disable-getting-started-override", "--ignore-last-opened"];
-  const child = spawn(node, [...base, ...options, ...more], { env, stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(node, [...base, ...options, ...more], { env, stdio: ["ignore", "ignore", "pipe"] });
+  // It looks for a part of Microsoft's that it does not carry, with every window.
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    if (!line.includes("/vsda/")) process.stderr.write(`${line}\n`);
+  });
   const ended = new Promise((_, fail) => {
     child.on("error", fail);
     child.on("close", (status) => fail(new Stop(`code-server ended (${status ?? "by a signal"})`)));

@@ -100,6 +100,7 @@ struct GpuForward::Impl {
 
   void reserve_chunk(int64_t tokens);
   void upload_list();
+  void code_list(int64_t listed, int64_t budget_pages);
   void chunk(const std::vector<int32_t>& tokens, const ChunkPlan& plan, int64_t first, int64_t count,
              const Selection* selection, const std::atomic<bool>& cancel, float* logits);
   // How a chunk is read sparsely: its blocks that choose, and the runs of other tokens before, between and after them.
@@ -129,6 +130,10 @@ struct GpuForward::Impl {
   cudaStream_t stream = nullptr;
 
   DeviceBuffer<__half> pages, summaries;
+  // The summaries in 8 bits (summary_codes.cu), where there is room: an answer that begins behind kCodesFrom pages scores them.
+  DeviceBuffer<uint8_t> summary_codes;
+  DeviceBuffer<float2> code_grid, code_space;
+  bool coded = false;
   std::unique_ptr<PageTier> tier;  // instead of `pages` where those do not fit the device
   DeviceBuffer<int32_t> list_slots, list_counts;
   DeviceBuffer<double> frequencies;
@@ -148,7 +153,7 @@ struct GpuForward::Impl {
   SampleSpace space;
   bool has_last = false;
   Selection graph_selection;
-  std::map<std::tuple<int64_t, bool, bool, bool>, cudaGraphExec_t> graphs;
+  std::map<std::tuple<int64_t, bool, bool, bool, bool>, cudaGraphExec_t> graphs;
   int64_t step_kernels = 0;
 
   // Of a chunk.
@@ -237,6 +242,11 @@ void GpuForward::Impl::place_pages(int64_t slots, int64_t device_bytes) {
   if (2 * halves <= device_bytes) {
     pages = DeviceBuffer<__half>(halves, "pages");
     check(cudaMemsetAsync(pages.get(), 0, static_cast<size_t>(halves) * 2, stream), "pages");
+    if (slots >= kCodesFrom && 2 * halves + summaries.count() <= device_bytes) {
+      summary_codes = DeviceBuffer<uint8_t>(summaries.count(), "codes of summaries");
+      code_grid = DeviceBuffer<float2>(g.layers * g.kv_heads * 2 * g.head_size);
+      code_space = DeviceBuffer<float2>(code_partials(kv(0)));
+    }
   } else {
     tier = std::make_unique<PageTier>(g, slots, device_bytes);
   }
@@ -250,7 +260,19 @@ DeviceKv GpuForward::Impl::kv(int64_t layer) const {
   kv.head_size = static_cast<int32_t>(g.head_size);
   kv.pages = (tier ? tier->pages() : pages.get()) + layer * g.kv_heads * kv.slots * 2 * kPageTokens * g.head_size;
   kv.summaries = summaries.get() + layer * g.kv_heads * kv.slots * 2 * g.head_size;
+  if (coded) {
+    kv.codes = summary_codes.get() + layer * g.kv_heads * kv.slots * 2 * g.head_size;
+    kv.grid = code_grid.get() + layer * g.kv_heads * 2 * g.head_size;
+  }
   return kv;
+}
+
+// Codes of the list's summaries for the answer that begins; pages that it fills get theirs as they fill.
+void GpuForward::Impl::code_list(int64_t listed, int64_t budget_pages) {
+  const Geometry& g = geometry();
+  coded = summary_codes.get() != nullptr && listed >= kCodesFrom && listed > budget_pages && budget_pages > 0;
+  for (int64_t l = 0; coded && l < g.layers; ++l)
+    code_summaries(kv(l), code_grid.get() + l * g.kv_heads * 2 * g.head_size, list(), listed, code_space.get(), stream);
 }
 
 void GpuForward::Impl::reserve_chunk(int64_t tokens) {
@@ -557,7 +579,7 @@ cudaGraphExec_t GpuForward::Impl::graph_of(const Selection& selection, int64_t b
                              selection.recent_pages, selection.dense_layers);
   if (!same) drop_graphs();
   graph_selection = selection;
-  const auto key = std::make_tuple(bucket, sampled, drawn, mass);
+  const auto key = std::make_tuple(bucket, sampled, drawn, mass, coded);
   const auto found = graphs.find(key);
   if (found != graphs.end()) return found->second;
   cudaGraph_t graph = nullptr;
@@ -696,6 +718,7 @@ GenerateResult GpuForward::generate(const GenerateOptions& options, const std::a
   const int64_t limit = std::min(wanted, room);
   m.memory.plan_append(limit, {});
   m.upload_list();
+  m.code_list(start.pages, options.selection.page_budget / kPageTokens);
   AttentionStep sizes;
   sizes.heads = static_cast<int32_t>(g.heads);
   sizes.kv = m.kv(0);
@@ -813,10 +836,12 @@ GenerateResult GpuForward::generate(const GenerateOptions& options, const std::a
     result.counts.selected = result.counts.scored > 0 ? result.counts.attended : 0;
     for (int64_t i = 1; i <= done; ++i) result.counts.total += pages_after(i) * g.kv_heads * g.layers;
   } catch (...) {
+    m.coded = false;
     m.memory.roll_back(before);
     m.has_last = false;
     throw;
   }
+  m.coded = false;
   const Document& document = m.memory.documents().back();
   m.memory.truncate(static_cast<int64_t>(m.memory.documents().size()), document.tokens - (limit - done));
   const PageList list = m.memory.list();

@@ -26,6 +26,12 @@ void append_chunk(const float* k, const float* v, int64_t stride, const int32_t*
 // summarise.cu: summaries of n pages, of their first counts[i] tokens. slots, counts [n].
 void summarise(Summary summary, const int32_t* slots, const int32_t* counts, int64_t n, const DeviceKv& kv,
                cudaStream_t stream);
+// summary_codes.cu: kv.codes and `grid` (kv.grid is not read) of the list's summaries. partial: code_partials() of them, scratch.
+void code_summaries(const DeviceKv& kv, float2* grid, const DeviceList& list, int64_t pages, float2* partial,
+                    cudaStream_t stream);
+int64_t code_partials(const DeviceKv& kv);
+// Pages of a list from which on an answer has its summaries coded: below, a kernel's other phases cost more than reading them.
+constexpr int64_t kCodesFrom = 1024;
 
 // How pages are chosen. budget_pages 0: dense, all pages of the list.
 struct PageSelection {

@@ -15,7 +15,7 @@
 //     keys in it; where they are more than a few, that bin is cut into bins first;
 //   4 sends every page it has chosen to the block that will attend to it: the list is in order of the pages, divided evenly;
 //   5 attends to its entries; sends each 32 channels of its partial output to the block that adds those up and quantises them.
-// Reads n·G·4·D bytes of summaries and 64·D of each chosen page. n ≤ budget or budget 0: 1 and 5 over the whole list, with the
+// Reads n·G·4·D bytes of summaries (2·D where they are coded) and 64·D of each chosen page. n ≤ budget or budget 0: 1 and 5 over the whole list, with the
 // same division, so the bits are those of dense. At last blocks only write into others' memory: nobody waits to end.
 // Each barrier costs about 0.3 µs, a read of another block's memory 0.15: what is exchanged is kept to hundreds of bytes.
 // Phases 2 to 4 are in device_cluster_score.cuh and device_cluster_choose.cuh.
@@ -207,8 +207,15 @@ __global__ void __launch_bounds__(kThreads, 1) attention_kernel(const __grid_con
   const Place at = place_of(step, state.pages, chooses);
   const int32_t forced = step.selection.sink_pages + step.selection.recent_pages;
   const bool scores_pages = chooses && at.entries > forced;
-  Tiles<D> tiles(step, at, shared);
-  if (scores_pages) tiles.begin();
+  const bool codes = step.kv.codes != nullptr;
+  Tiles<D, false> tiles(step, at, shared);
+  Tiles<D, true> tiles_of_codes(step, at, shared);
+  if (scores_pages && codes) {
+    fetch_grid<D>(s.grid, step.kv.grid + at.g * 2 * D, at.thread, kThreads);
+    tiles_of_codes.begin();
+  } else if (scores_pages) {
+    tiles.begin();
+  }
   for (int32_t x = at.thread; x < at.mine; x += kThreads) {  // what is taken without being chosen
     const int32_t p = at.begin + x;
     const bool recent = chooses && p >= at.entries - step.selection.recent_pages;
@@ -219,6 +226,7 @@ __global__ void __launch_bounds__(kThreads, 1) attention_kernel(const __grid_con
   wait_for_former();
   let_next_start();
   take_token<D>(step, state, s, at);
+  wait_copies<Tiles<D, true>::kStages - 1>();  // the grid, which went before the tiles
   __syncthreads();
   wait();
   if (scores_pages) {
@@ -226,9 +234,12 @@ __global__ void __launch_bounds__(kThreads, 1) attention_kernel(const __grid_con
     const bool fits = pages * at.group <= kScores;
     float* const scores = fits ? s.scores : args.scores + at.g * at.group * args.stride + at.page_begin;
     const int64_t stride = fits ? pages : args.stride;
-    Choice& choice = *reinterpret_cast<Choice*>(shared);
-    score<D>(step, tiles, s, at, scores, stride);
+    if (codes)
+      score<D, true>(step, tiles_of_codes, s, at, scores, stride);
+    else
+      score<D, false>(step, tiles, s, at, scores, stride);
     sync_cluster();
+    Choice& choice = *reinterpret_cast<Choice*>(shared);
     choose<D>(step, s, choice, at, scores, stride, static_cast<uint32_t>(at.entries - forced));
     send_chosen<D>(s, choice, at);
     sync_cluster();

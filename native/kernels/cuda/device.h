@@ -88,7 +88,10 @@ class MappedBuffer {
 struct DeviceKv {
   __half* pages = nullptr;      // [G, slots, 2, P·D] a head's keys, then its values
   __half* summaries = nullptr;  // 2·D halves a slot and KV head
-  int64_t slots = 0;            // a multiple of kSummaryGroup
+  // Or null: the summaries in 8 bits as well, 2·D bytes a slot and KV head, which score then reads instead (summary_codes.cu).
+  uint8_t* codes = nullptr;
+  const float2* grid = nullptr;  // [G, 2·D] (middle, step): a code stands for middle + step·(code − 128)
+  int64_t slots = 0;             // a multiple of kSummaryGroup
   int32_t kv_heads = 0;
   int32_t head_size = 0;
 };

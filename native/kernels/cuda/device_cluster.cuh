@@ -26,8 +26,9 @@ constexpr int kCopies = 4;
 constexpr int kFew = 128;         // keys ranked by comparing all with all
 constexpr int kScores = 4096;     // that a block keeps in shared memory
 constexpr int kMostWork = 30000;  // scores of a block; past it (32 heads at 1M on an H200) the three kernels are faster
-constexpr int kMostPages = 32768;  // of a block
-constexpr int kMostEntries = 128;  // of a block
+constexpr int kMostPages = 32768;    // of a block
+constexpr int kMostEntries = 128;    // of a block
+constexpr float kFloor = 1.0f / 64;  // of a vote that has bins of its own, in mean votes
 constexpr int kMostChosen = kMostEntries * kMostBlocks;
 
 struct Args {
@@ -61,6 +62,7 @@ struct Merge {
 template <int D>
 struct Shared {
   float q[kMaxGroup][D + 4];               // after RoPE; rows of lanes that read at once begin in different banks
+  float4 grid[kGridPieces<D>];             // of the summaries' codes, where there are any
   float weight[kMostEntries * kMaxGroup];  // log2 of an entry's sum of exponentials, where masses are wanted
   ChosenPage entry[kMostEntries];
   union {

@@ -28,12 +28,12 @@ __device__ void merge_seen(Shared<D>& s, const Place& at) {
   __syncthreads();
 }
 
-// Votes of a softmax add up to the group's heads. So the k-th largest is at most heads/k, and where votes differ at all it is
-// above their mean, heads/n: the bins are cut out of what lies between (and a little around), all below in the lowest bin.
-// Other votes are cut by their highest bits.
+// Votes of a softmax add up to the group's heads. So the k-th largest is at most heads/k; it is above their mean, heads/n, where
+// votes are much alike, and below it where few pages have most of the mass. The bins are cut out of what lies between heads/k and a
+// 64th of the mean, all below in the lowest bin. Other votes are cut by their highest bits.
 __device__ inline Range whole_range(bool softmax, int heads, int32_t n, uint32_t wanted) {
   if (!softmax) return {0, 0, 32 + 24};
-  const uint32_t floor = order(0.5f * static_cast<float>(heads) / static_cast<float>(n));
+  const uint32_t floor = order(kFloor * static_cast<float>(heads) / static_cast<float>(n));
   const uint32_t ceiling = order(1.01f * static_cast<float>(heads) / static_cast<float>(wanted));
   const uint32_t step = (ceiling - floor) / (kBins - 2) + 1;
   return {static_cast<unsigned long long>(floor) << 32, 0, 32 + 32 - __clz(static_cast<int>(step - 1))};
@@ -77,6 +77,42 @@ __device__ void find_bin(Shared<D>& s, Choice& choice, const Place& at, uint32_t
   __syncthreads();
 }
 
+// The votes of the block's pages that are not forced: f(page, vote). kHeads heads' scores are read together: more than one where
+// they are not in shared memory but far.
+template <int kHeads, int D, typename F>
+__device__ void cast_votes(const Shared<D>& s, const Place& at, const float* scores, int64_t stride, bool softmax,
+                           F f) {
+  constexpr int kPages = 4;  // of a thread, whose votes are summed together
+#pragma unroll 1
+  for (int32_t i = at.vote_begin + at.thread; i < at.vote_end; i += kPages * kThreads) {
+    float vote[kPages];
+#pragma unroll
+    for (int j = 0; j < kPages; ++j) vote[j] = softmax ? 0.0f : minus_infinity();
+#pragma unroll 1
+    for (int first = 0; first < at.group; first += kHeads) {
+      float x[kHeads][kPages];
+#pragma unroll
+      for (int h = 0; h < kHeads; ++h)
+#pragma unroll
+        for (int j = 0; j < kPages; ++j)
+          x[h][j] = first + h < at.group && i + j * kThreads < at.vote_end
+                        ? scores[(first + h) * stride + i + j * kThreads - at.page_begin]
+                        : 0.0f;
+#pragma unroll
+      for (int h = 0; h < kHeads; ++h) {
+        if (first + h >= at.group) break;
+        const float norm = s.norm[first + h];
+#pragma unroll
+        for (int j = 0; j < kPages; ++j)
+          vote[j] = softmax ? vote[j] + exp2_fast(x[h][j] - norm) : fmaxf(vote[j], x[h][j]);
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < kPages; ++j)
+      if (i + j * kThreads < at.vote_end) f(i + j * kThreads, number(vote[j]));
+  }
+}
+
 // 3. Leaves in `choice` the block's keys that may be chosen (candidate, with slots and counts), the wanted-th largest key of the
 // cluster (s.kth), and the place of this block's first chosen page (s.base).
 template <int D>
@@ -99,31 +135,14 @@ __device__ void choose(const AttentionStep& step, Shared<D>& s, Choice& choice, 
     for (int32_t i = at.vote_begin + at.thread; i < at.vote_end; i += kThreads)
       f(i, key_of(choice.votes[i - at.page_begin], i));
   };
-  constexpr int kAtOnce = 4;  // pages of a thread whose votes are summed together
-#pragma unroll 1
-  for (int32_t i = at.vote_begin + at.thread; i < at.vote_end; i += kAtOnce * kThreads) {
-    float vote[kAtOnce];
-#pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) vote[j] = softmax ? 0.0f : minus_infinity();
-#pragma unroll 1
-    for (int h = 0; h < at.group; ++h) {
-      const float* const x = scores + h * stride + i - at.page_begin;
-      const float norm = s.norm[h];
-#pragma unroll
-      for (int j = 0; j < kAtOnce; ++j) {
-        const float of_page = i + j * kThreads < at.vote_end ? x[j * kThreads] : 0.0f;
-        vote[j] = softmax ? vote[j] + exp2_fast(of_page - norm) : fmaxf(vote[j], of_page);
-      }
-    }
-#pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) {
-      const int32_t page = i + j * kThreads;
-      if (page >= at.vote_end) continue;
-      vote[j] = number(vote[j]);
-      choice.votes[page - at.page_begin] = vote[j];
-      atomicAdd(&choice.histogram[at.lane % kCopies][first_bin(key_of(vote[j], page), range)], 1u);
-    }
-  }
+  const auto keep = [&](int32_t page, float vote) {
+    choice.votes[page - at.page_begin] = vote;
+    atomicAdd(&choice.histogram[at.lane % kCopies][first_bin(key_of(vote, page), range)], 1u);
+  };
+  if (scores == s.scores)
+    cast_votes<1>(s, at, scores, stride, softmax, keep);
+  else
+    cast_votes<4>(s, at, scores, stride, softmax, keep);
   for (bool first = true;; first = false) {
     __syncthreads();
     uint32_t sum = 0;

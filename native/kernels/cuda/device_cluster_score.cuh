@@ -4,6 +4,8 @@
 // sum of exponentials are told to every block of the cluster (Shared::seen). Formula: score.cu.
 #pragma once
 
+#include <algorithm>
+
 #include "native/kernels/cuda/device_cluster.cuh"
 #include "native/kernels/cuda/device_vote.cuh"
 
@@ -11,19 +13,21 @@
 namespace quire::cuda::cluster {
 
 // 2. A warp's tiles, kStages of them in shared memory.
-template <int D>
+template <int D, bool kCodes>
 struct Tiles {
-  static constexpr int kStages = kFifoBytes / kWarps / Tile<D>::kBytes;
+  using T = Tile<D, kCodes>;
+  static constexpr int kStages =
+      std::min(kFifoBytes / kWarps / T::kBytes, 6);  // what 64 multiprocessors need under way
   const AttentionStep& step;
   const Place& at;
   unsigned char* fifo;
-  const __half* summaries;
+  const unsigned char* summaries;
   int32_t tile, end;
   int32_t next_slot = 0;
 
   __device__ Tiles(const AttentionStep& step_, const Place& at_, unsigned char* shared)
-      : step(step_), at(at_), fifo(shared + at_.warp * kStages * Tile<D>::kBytes) {
-    summaries = step.kv.summaries + at.g * step.kv.slots * 2 * D;
+      : step(step_), at(at_), fifo(shared + at_.warp * kStages * T::kBytes) {
+    summaries = summary_rows<D, kCodes>(step.kv, at.g);
     tile = at.page_begin / kTilePages + at.warp;
     end = (at.page_end + kTilePages - 1) / kTilePages;
   }
@@ -32,8 +36,8 @@ struct Tiles {
   }
   __device__ void fetch(int32_t wanted, int32_t slot) const {
     if (wanted < end)
-      fetch_tile<D>(fifo + (wanted - at.page_begin / kTilePages) / kWarps % kStages * Tile<D>::kBytes, summaries, slot,
-                    at.lane);
+      fetch_tile<D, kCodes>(fifo + (wanted - at.page_begin / kTilePages) / kWarps % kStages * T::kBytes, summaries,
+                            slot, at.lane);
     close_copies();
   }
   __device__ void begin() {
@@ -60,20 +64,20 @@ __device__ float vote_scale(const AttentionStep& step) {
 }
 
 // The scores of the block's pages: page i, head h at scores[h·stride + i − page_begin]; their maximum and sum to all blocks.
-template <int D>
-__device__ void score(const AttentionStep& step, Tiles<D>& tiles, Shared<D>& s, const Place& at, float* scores,
+template <int D, bool kCodes>
+__device__ void score(const AttentionStep& step, Tiles<D, kCodes>& tiles, Shared<D>& s, const Place& at, float* scores,
                       int64_t stride) {
   const int r = at.lane / 4;
   const int c = at.lane % 4;
   const float scale = vote_scale<D>(step);
-  const Weights<D> weights = make_weights<D>(step.selection, s.q[r], r < at.group);
+  const Weights<D> weights = make_weights<D, kCodes>(step.selection, s.q[r], r < at.group, s.grid);
   float largest[2] = {minus_infinity(), minus_infinity()}, sum[2] = {0, 0};
   for (int stage = 0; tiles.tile < tiles.end; tiles.tile += kWarps) {
-    wait_copies<Tiles<D>::kStages - 2>();
+    wait_copies<Tiles<D, kCodes>::kStages - 2>();
     __syncwarp();  // the tile is there for all lanes, and all are done with the one before it
     tiles.go_on();
     float score[4];
-    score_tile<D>(tiles.fifo + stage * Tile<D>::kBytes, weights, r, c, score);
+    score_tile<D, kCodes>(tiles.fifo + stage * Tile<D, kCodes>::kBytes, weights, r, c, score);
     const int32_t i = tiles.tile * kTilePages + r;
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
@@ -90,7 +94,7 @@ __device__ void score(const AttentionStep& step, Tiles<D>& tiles, Shared<D>& s, 
       sum[j] = sum[j] * exp2_fast(largest[j] - base) + exp2_fast(x - base) + exp2_fast(y - base);
       largest[j] = now;
     }
-    if (++stage == Tiles<D>::kStages) stage = 0;
+    if (++stage == Tiles<D, kCodes>::kStages) stage = 0;
   }
   wait_copies<0>();
 #pragma unroll

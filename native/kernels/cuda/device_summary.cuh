@@ -2,7 +2,7 @@
 //
 //   mean[d] = Σ_j key[j, d] / count     spread[d] = √(Σ_j (key[j, d] − mean[d])² / count)     or     min[d], max[d] of the keys
 //
-// keys [P, D] f16 in, summary [2, D] f16 out. Two passes: E[x²] − E[x]² is nothing but rounding where the mean is large, as
+// keys [P, D] f16 in, summary [2, D] f16 out, and its codes where the layer has some (summary_codes.cu). Two passes: E[x²] − E[x]² is nothing but rounding where the mean is large, as
 // it is under Qwen2's key bias. Rounded operation by operation as plain_append.cpp does it, so the bits are the same.
 #pragma once
 
@@ -20,6 +20,13 @@ inline void check_kv(const DeviceKv& kv, const char* where) {
 __device__ inline float finite_key(__half key) {
   const float x = __half2float(key);
   return x > 65504.0f ? 65504.0f : x < -65504.0f ? -65504.0f : x;
+}
+
+// A summary's number on its channel's grid (middle, step): 1 .. 255, the nearest that there is. NaN: the middle.
+__device__ inline uint8_t code_of(float value, float2 grid) {
+  const float inverse = grid.y > 0 ? __fdiv_rn(1.0f, grid.y) : 0.0f;
+  const int steps = __float2int_rn(__fmul_rn(__fadd_rn(value, -grid.x), inverse));
+  return static_cast<uint8_t>(128 + max(-127, min(127, steps)));
 }
 
 // One channel of one token into its page.
@@ -62,6 +69,11 @@ __device__ inline void summarise_channel(const DeviceKv& kv, Summary kind, int64
   }
   summary[0] = __float2half_rn(first);
   summary[kv.head_size] = __float2half_rn(second);
+  if (kv.codes == nullptr) return;
+  const float2* const grid = kv.grid + g * 2 * kv.head_size + d;
+  uint8_t* const codes = kv.codes + page * 2 * kv.head_size + d;
+  codes[0] = code_of(__half2float(summary[0]), grid[0]);
+  codes[kv.head_size] = code_of(__half2float(summary[kv.head_size]), grid[kv.head_size]);
 }
 
 }  // namespace quire::cuda

@@ -25,7 +25,7 @@ constexpr int kSwigluGroups = 4;
 
 // Adds one block to the lane's four rows: in units of the chunk's f16 scale (`sums`) and minimum (`minima`).
 template <TensorType kType>
-__device__ void add_block(const RawBlock<kType>& raw, const DeviceVector& x, int block, int lane, float* sums,
+__device__ void add_block(const RawBlock<kType, true>& raw, const DeviceVector& x, int block, int lane, float* sums,
                           float* minima) {
   using P = Packed<kType>;
   const int s = lane >> 2;
@@ -55,7 +55,7 @@ __device__ void add_block(const RawBlock<kType>& raw, const DeviceVector& x, int
 }
 
 template <TensorType kType>
-__device__ void scale_rows(const RawBlock<kType>& raw, const float* part, const float* minima, float* sums) {
+__device__ void scale_rows(const RawBlock<kType, true>& raw, const float* part, const float* minima, float* sums) {
 #pragma unroll
   for (int r = 0; r < 4; ++r) {
     sums[r] += raw.half_at(raw.d, r) * part[r];
@@ -70,7 +70,7 @@ __device__ void add_units(const uint8_t* group, const DeviceVector& x, int block
   using P = Packed<kType>;
   bool waited = false;
   for (int begin = first * kUnit; begin < blocks; begin += stride * kUnit) {
-    RawBlock<kType> raw[kUnit];
+    RawBlock<kType, true> raw[kUnit];
     const uint8_t* chunk = group + static_cast<int64_t>(begin / P::kBlocks) * P::kChunk;
 #pragma unroll
     for (int i = 0; i < kUnit; ++i) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "native/kernels/cuda/device_matrix.h"
+#include "native/kernels/cuda/device_passing.cuh"
 
 namespace quire::cuda {
 
@@ -30,17 +31,8 @@ struct Packed {
                                                             : 0;  // Q8_0's is taken off by flipping the sign bit
 };
 
-// Weights are read once: they pass by the first-level cache.
-__device__ inline uint4 load_stream(const uint8_t* p) {
-  uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(p));
-  return v;
-}
-
-// What a lane loads of one block.
-template <TensorType kType>
+// What a lane loads of one block. kOnce: a token's product, which reads every weight once (device_passing.cuh).
+template <TensorType kType, bool kOnce = false>
 struct RawBlock {
   uint4 low;
   uint4 more[Packed<kType>::kByte ? 1 : Packed<kType>::kHigh > 0 ? Packed<kType>::kHigh : 1];
@@ -56,8 +48,8 @@ struct RawBlock {
 
   // f16 scale and minimum of the lane's rows: of the chunk, not of the block.
   __device__ void load_halves(const uint8_t* chunk, int lane) {
-    d = __ldg(reinterpret_cast<const uint2*>(chunk + (lane & 3) * 8));
-    if (Packed<kType>::kMinimum) dmin = __ldg(reinterpret_cast<const uint2*>(chunk + 32 + (lane & 3) * 8));
+    d = load_weight<kOnce>(reinterpret_cast<const uint2*>(chunk + (lane & 3) * 8));
+    if (Packed<kType>::kMinimum) dmin = load_weight<kOnce>(reinterpret_cast<const uint2*>(chunk + 32 + (lane & 3) * 8));
   }
 
   // Everything else of block b of a chunk.
@@ -65,16 +57,17 @@ struct RawBlock {
     using P = Packed<kType>;
     const uint8_t* body = chunk + P::kHeader + b * P::kBody;
     const int q = lane & 3;
-    low = load_stream(body + P::kHighBytes + lane * 16);
-    if (P::kByte) more[0] = load_stream(body + 256 + lane * 16);
-    if (P::kHigh >= 1) more[0] = __ldg(reinterpret_cast<const uint4*>(body + q * 16));
-    if (P::kHigh == 2) more[P::kHigh == 2 ? 1 : 0] = __ldg(reinterpret_cast<const uint4*>(body + 64 + q * 16));
+    low = load_stream<kOnce>(body + P::kHighBytes + lane * 16);
+    if (P::kByte) more[0] = load_stream<kOnce>(body + 256 + lane * 16);
+    if (P::kHigh >= 1) more[0] = load_weight<kOnce>(reinterpret_cast<const uint4*>(body + q * 16));
+    if (P::kHigh == 2)
+      more[P::kHigh == 2 ? 1 : 0] = load_weight<kOnce>(reinterpret_cast<const uint4*>(body + 64 + q * 16));
     if (kType == TensorType::kQ6_K) {
-      sc[0] = __ldg(reinterpret_cast<const uint32_t*>(chunk + 32 + (2 * b) * 16 + q * 4));
-      sc[1] = __ldg(reinterpret_cast<const uint32_t*>(chunk + 32 + (2 * b + 1) * 16 + q * 4));
+      sc[0] = load_weight<kOnce>(reinterpret_cast<const uint32_t*>(chunk + 32 + (2 * b) * 16 + q * 4));
+      sc[1] = load_weight<kOnce>(reinterpret_cast<const uint32_t*>(chunk + 32 + (2 * b + 1) * 16 + q * 4));
     } else if (P::kSuper) {
-      sc[0] = __ldg(reinterpret_cast<const uint32_t*>(chunk + 64 + b * 16 + q * 4));
-      min = __ldg(reinterpret_cast<const uint32_t*>(chunk + 192 + b * 16 + q * 4));
+      sc[0] = load_weight<kOnce>(reinterpret_cast<const uint32_t*>(chunk + 64 + b * 16 + q * 4));
+      min = load_weight<kOnce>(reinterpret_cast<const uint32_t*>(chunk + 192 + b * 16 + q * 4));
     }
   }
 

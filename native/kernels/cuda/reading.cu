@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) score_blocks_kernel(Args args) 
   const int64_t g = blockIdx.y;
   const int64_t task = static_cast<int64_t>(blockIdx.z) * args.kv.kv_heads + g;
   const int64_t first_row = task * kQueryPages * group;
-  const __half* const summaries = args.kv.summaries + g * args.kv.slots * 2 * D;
+  const unsigned char* const summaries = summary_rows<D>(args.kv, g);
   // A warp's eight rows, and which tiles of a run it takes.
   const int parts = rows > 16 ? 4 : rows > 8 ? 2 : 1;
   const int part = warp % parts;

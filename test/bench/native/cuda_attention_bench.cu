@@ -3,8 +3,8 @@
 // For each shape and context: random keys and values, summaries made by our kernel, budget 2 048 tokens, mean/spread, vote.
 // Every call of a graph takes the next of several pools and queries, enough that what it reads has left the L2 cache since.
 // Prints a JSON object a line: {heads, kvHeads, headSize, context, us, scoreUs, selectUs, attendUs, bytes, ...}: medians of
-// graph replays divided by the calls in the graph. us: as an answer's step takes it, in one kernel where the device can;
-// threeKernelsUs and score, select, attend apart: the kernels of other devices. `quick` as an argument measures two contexts only.
+// graph replays divided by the calls in the graph. us: as an answer's step takes it, in one kernel where the device can, with summaries of summaryBits bits;
+// threeKernelsUs and score, select, attend apart: the kernels of other devices. `quick` as an argument measures three contexts and not dense.
 // test/bench/native/cuda_attention_peer.py runs this, times PyTorch's dense attention on the same card, and writes the rows.
 #include <algorithm>
 #include <cmath>
@@ -101,21 +101,24 @@ struct Shape {
   int32_t heads, kv_heads, head_size;
 };
 
-void measure(cudaStream_t stream, const Shape& shape, int64_t context, double peak) {
+void measure(cudaStream_t stream, const Shape& shape, int64_t context, double peak, bool quick) {
   const int64_t n = context / kPageTokens;
   constexpr int32_t kBudget = 2048 / kPageTokens;
   const int64_t page_halves = 2 * kPageTokens * shape.head_size;
   const int64_t halves = shape.kv_heads * n * page_halves;
-  const double score_bytes = 4.0 * shape.kv_heads * n * shape.head_size;
   const double attend_bytes = 2.0 * shape.kv_heads * std::min<int64_t>(n, kBudget) * page_halves;
-  const double touched = n > kBudget ? score_bytes + attend_bytes : attend_bytes;
+  const double least = n > kBudget ? 2.0 * shape.kv_heads * n * shape.head_size + attend_bytes : attend_bytes;
   size_t free_bytes = 0, total_bytes = 0;
   check(cudaMemGetInfo(&free_bytes, &total_bytes), "bench");
   const auto fits =
-      static_cast<int64_t>(0.9 * static_cast<double>(free_bytes) / (2.0 * static_cast<double>(halves) * 17 / 16));
-  const int64_t pools = std::max<int64_t>(
-      1, std::min<int64_t>(fits, 1 + static_cast<int64_t>(static_cast<double>(kColdBytes) / touched)));
-  DeviceBuffer<__half> pages(pools * halves), summaries(pools * shape.kv_heads * n * 2 * shape.head_size);
+      static_cast<int64_t>(0.9 * static_cast<double>(free_bytes) / (2.0 * static_cast<double>(halves) * 35 / 32));
+  const int64_t pools =
+      std::max<int64_t>(1, std::min<int64_t>(fits, 1 + static_cast<int64_t>(static_cast<double>(kColdBytes) / least)));
+  const int64_t summary_numbers = shape.kv_heads * n * 2 * shape.head_size,
+                channels = shape.kv_heads * 2 * shape.head_size;
+  DeviceBuffer<__half> pages(pools * halves), summaries(pools * summary_numbers);
+  DeviceBuffer<uint8_t> codes(pools * summary_numbers);
+  DeviceBuffer<float2> grid(pools * channels), partial(64 * channels);
   fill<<<2048, 256, 0, stream>>>(pages.get(), pools * halves, 77, 1.0f);
   const int calls = static_cast<int>(std::max<int64_t>(pools, 24));
   const int64_t q_floats = shape.heads * shape.head_size;
@@ -133,7 +136,7 @@ void measure(cudaStream_t stream, const Shape& shape, int64_t context, double pe
   DeviceBuffer<StepState> state(1);
   check(cudaMemcpy(state.get(), &step, sizeof step, cudaMemcpyHostToDevice), "bench");
 
-  const auto make = [&](int call, bool dense) {
+  const auto make = [&](int call, bool dense, bool coded = false) {
     const int64_t pool = call % pools;
     AttentionStep args;
     args.q = q.get() + call * q_floats;
@@ -141,7 +144,11 @@ void measure(cudaStream_t stream, const Shape& shape, int64_t context, double pe
     args.heads = shape.heads;
     args.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_size));
     args.kv.pages = pages.get() + pool * halves;
-    args.kv.summaries = summaries.get() + pool * shape.kv_heads * n * 2 * shape.head_size;
+    args.kv.summaries = summaries.get() + pool * summary_numbers;
+    if (coded) {
+      args.kv.codes = codes.get() + pool * summary_numbers;
+      args.kv.grid = grid.get() + pool * channels;
+    }
     args.kv.slots = n;
     args.kv.kv_heads = shape.kv_heads;
     args.kv.head_size = shape.head_size;
@@ -151,16 +158,19 @@ void measure(cudaStream_t stream, const Shape& shape, int64_t context, double pe
     args.selection.budget_pages = dense ? 0 : kBudget;
     return args;
   };
-  for (int pool = 0; pool < pools; ++pool)
+  for (int pool = 0; pool < pools; ++pool) {
     summarise(Summary::kMeanSpread, slots_device.get(), counts_device.get(), n, make(pool, false).kv, stream);
+    code_summaries(make(pool, false, true).kv, grid.get() + pool * channels, make(0, false).list, n, partial.get(),
+                   stream);
+  }
   DeviceBuffer<unsigned char> workspace(
       std::max(attention_step_workspace(make(0, false)), attention_step_workspace(make(0, true))));
   check(cudaMemset(workspace.get(), 0, static_cast<size_t>(workspace.count())), "bench");
   int64_t kernels = 0;
-  const auto run = [&](bool dense, int only, bool one_kernel = true) {
+  const auto run = [&](bool dense, bool coded, int only, bool one_kernel = true) {
     const auto record = [&] {
       for (int call = 0; call < calls; ++call) {
-        AttentionStep args = make(call, dense);
+        AttentionStep args = make(call, dense, coded);
         args.workspace = workspace.get();
         args.one_kernel = one_kernel;
         if (only < 0)
@@ -171,22 +181,26 @@ void measure(cudaStream_t stream, const Shape& shape, int64_t context, double pe
     };
     return time_graph(stream, calls, record, only < 0 && !dense && one_kernel ? &kernels : nullptr);
   };
-  const double us = run(false, -1);
   const bool selects = n > kBudget;
-  const double score_us = selects ? run(false, 0) : 0, select_us = selects ? run(false, 1) : 0,
-               attend_us = run(false, 2);
-  const double three_us = run(false, -1, false);
-  const double dense_us = run(true, -1);
+  const bool coded = selects && n >= kCodesFrom;
+  const double us16 = run(false, false, -1), us8 = selects ? run(false, true, -1) : us16;
+  const double us = coded ? us8 : us16;
+  const double score_us = selects ? run(false, coded, 0) : 0, select_us = selects ? run(false, coded, 1) : 0,
+               attend_us = run(false, coded, 2);
+  const double three_us = run(false, coded, -1, false);
+  const double dense_us = quick ? 1 : run(true, false, -1);
+  const double score_bytes = coded ? summary_numbers : 2 * summary_numbers;
+  const double touched = n > kBudget ? score_bytes + attend_bytes : attend_bytes;
   std::printf(
-      "{\"heads\":%d,\"kvHeads\":%d,\"headSize\":%d,\"context\":%lld,\"us\":%.2f,\"threeKernelsUs\":%.2f,\"scoreUs\":%."
-      "2f,\"selectUs\":%.2f,"
-      "\"attendUs\":%.2f,"
-      "\"ownDenseUs\":%.2f,\"bytes\":%.0f,\"scoreGBs\":%.0f,\"attendGBs\":%.0f,\"ownDenseGBs\":%.0f,\"peakGBs\":%.0f,"
-      "\"bytesShare\":%.3f,\"kernels\":%lld,\"pools\":%lld,\"calls\":%d}\n",
-      shape.heads, shape.kv_heads, shape.head_size, static_cast<long long>(context), us, three_us, score_us, select_us,
-      attend_us, dense_us, touched, selects ? score_bytes / score_us / 1000 : 0.0, attend_bytes / attend_us / 1000,
-      2.0 * static_cast<double>(halves) / dense_us / 1000, peak, touched / (peak * 1000) / us,
-      static_cast<long long>(kernels), static_cast<long long>(pools), calls);
+      "{\"heads\":%d,\"kvHeads\":%d,\"headSize\":%d,\"context\":%lld,\"us\":%.2f,\"summaryBits\":%d,\"us16Bits\":%.2f,"
+      "\"us8Bits\":%.2f,\"threeKernelsUs\":%.2f,\"scoreUs\":%.2f,\"selectUs\":%.2f,\"attendUs\":%.2f,\"ownDenseUs\":%."
+      "2f,"
+      "\"bytes\":%.0f,\"scoreGBs\":%.0f,\"attendGBs\":%.0f,\"ownDenseGBs\":%.0f,\"peakGBs\":%.0f,\"bytesShare\":%.3f,"
+      "\"kernels\":%lld,\"pools\":%lld,\"calls\":%d}\n",
+      shape.heads, shape.kv_heads, shape.head_size, static_cast<long long>(context), us, coded ? 8 : 16, us16, us8,
+      three_us, score_us, select_us, attend_us, dense_us, touched, selects ? score_bytes / score_us / 1000 : 0.0,
+      attend_bytes / attend_us / 1000, 2.0 * static_cast<double>(halves) / dense_us / 1000, peak,
+      touched / (peak * 1000) / us, static_cast<long long>(kernels), static_cast<long long>(pools), calls);
   std::fflush(stdout);
 }
 
@@ -207,9 +221,9 @@ int main(int count, char** arguments) {
     const double peak = read_gigabytes(stream);
     const Shape shapes[] = {{32, 32, 128}, {32, 8, 128}, {28, 4, 128}, {14, 2, 64}};
     for (const Shape& shape : shapes)
-      for (const int64_t context :
-           quick ? std::vector<int64_t>{32768, 131072} : std::vector<int64_t>{8192, 32768, 131072, 524288, 1048576})
-        measure(stream, shape, context, peak);
+      for (const int64_t context : quick ? std::vector<int64_t>{32768, 131072, 1048576}
+                                         : std::vector<int64_t>{8192, 32768, 131072, 524288, 1048576})
+        measure(stream, shape, context, peak, quick);
     return 0;
   } catch (const std::exception& error) {
     std::printf("failed: %s\n", error.what());

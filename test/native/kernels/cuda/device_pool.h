@@ -69,6 +69,21 @@ struct DevicePool {
     kv.head_size = static_cast<int32_t>(size);
   }
   DeviceList list() const { return {slots.get(), counts.get()}; }
+
+  DeviceBuffer<uint8_t> codes;
+  DeviceBuffer<float2> grid;
+  // Codes of the summaries as they are now, for kernels that are given kv from here on.
+  void make_codes() {
+    const int64_t numbers = kv.kv_heads * kv.slots * 2 * kv.head_size;
+    codes = DeviceBuffer<uint8_t>(numbers);
+    check(cudaMemset(codes.get(), 0, static_cast<size_t>(numbers)), "test");
+    grid = DeviceBuffer<float2>(int64_t{kv.kv_heads} * 2 * kv.head_size);
+    DeviceBuffer<float2> partial(code_partials(kv));
+    kv.codes = codes.get();
+    code_summaries(kv, grid.get(), list(), slots.count(), partial.get(), nullptr);
+    kv.grid = grid.get();
+    check(cudaDeviceSynchronize(), "test");
+  }
 };
 
 }  // namespace quire::cuda

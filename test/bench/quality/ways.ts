@@ -15,16 +15,19 @@ export interface Reading {
   summary: "mean-spread" | "min-max";
 }
 
-/** Tokens from which larger budgets are tried too. */
+/** Tokens from which larger budgets are tried too, and beyond which only budgets and sparse readings are. */
 const long = 16_000;
+const stretched = 32_768;
 
 /** How a context is read. */
 export function readingsOf(length: number, reduced: boolean): Reading[] {
-  const sparse = (reduced ? [2048] : [1024, 2048, 4096]).filter((budget) => budget < length);
+  const sparse = (reduced ? [2048] : length > stretched ? [2048, 4096] : [1024, 2048, 4096]).filter(
+    (budget) => budget < length,
+  );
   return [
     { readingBudget: 0, summary: "mean-spread" },
     ...sparse.map((readingBudget): Reading => ({ readingBudget, summary: "mean-spread" })),
-    ...(reduced ? [] : [{ readingBudget: 0, summary: "min-max" } as const]),
+    ...(reduced || length > stretched ? [] : [{ readingBudget: 0, summary: "min-max" } as const]),
   ];
 }
 
@@ -35,20 +38,21 @@ export function waysOf(reading: Reading, length: number, reduced: boolean): Way[
     budgets.filter((budget) => budget < length).map((pageBudget) => way({ pageBudget }));
   if (reading.summary === "min-max")
     return [
-      ...sparse([512, 1024, 2048, 4096]),
+      ...sparse([512, 1024, 2048]),
       way({ pageBudget: 1024, vote: "max" }),
       way({ pageBudget: 1024, vote: "per-head" }),
     ];
-  if (reading.readingBudget > 0) return [way({}), ...sparse([1024, ...(reduced ? [] : [2048, 4096])])];
+  if (reading.readingBudget > 0) return [way({}), ...sparse([1024, ...(reduced ? [] : [2048])])];
+  const changed = [
+    ...(["max", "per-head"] as const).map((vote) => way({ pageBudget: 1024, vote })),
+    ...[1, 2].map((denseLayers) => way({ pageBudget: 1024, denseLayers })),
+    way({ pageBudget: 2048, vote: "per-head" }),
+    way({ pageBudget: 2048, denseLayers: 2 }),
+  ];
   if (reduced) return [way({}), ...sparse([512, 1024, 2048, 4096]), way({ pageBudget: 1024, denseLayers: 2 })];
   return [
     way({}),
     ...sparse([256, 512, 1024, 1536, 2048, 3072, 4096, ...(length < long ? [] : [6144, 8192])]),
-    ...[1024, 2048].flatMap((pageBudget) => [
-      way({ pageBudget, vote: "max" }),
-      way({ pageBudget, vote: "per-head" }),
-      way({ pageBudget, denseLayers: 1 }),
-      way({ pageBudget, denseLayers: 2 }),
-    ]),
+    ...(length > stretched ? [] : changed),
   ];
 }

@@ -5,7 +5,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
-import type { PanelAnswer, ToPanel } from "../../media/messages.ts";
+import type { PanelAnswer, PanelTurn, ToPanel } from "../../media/messages.ts";
 import { type Opened, PanelBrowser, stateOf, turnOf, type Wanted } from "./browser.ts";
 import { cited } from "./citation.ts";
 import type { Recording } from "./record.ts";
@@ -97,6 +97,9 @@ describe("the panel in a browser", () => {
           );
           assert.deepEqual(await findings(), []);
           await look(`reading-${theme}-${width}`);
+          await opened.post(stateOf([outdated("a", "main", ["src/a.ts"])]));
+          assert.deepEqual(await findings(), []);
+          await look(`state-${theme}-${width}`);
         });
   });
 
@@ -156,6 +159,7 @@ describe("the panel in a browser", () => {
             answer,
             scope: { path: name, startLine: 1, endLine: 2 },
           }),
+          outdated("b", "b".repeat(300), [name]),
         ]),
       );
       await openAll();
@@ -367,6 +371,27 @@ describe("the panel in a browser", () => {
       );
     });
 
+    it("which state an answer read, with its end, and once that its files changed since", async () => {
+      await open();
+      await opened.post(stateOf([]), stateOf([turnOf("a")]), stateOf([outdated("a", "main", [])]));
+      const sentence =
+        "This answer read the files at commit 1a2b3c4d5 of branch main, 1 file changed since that commit, 1 unsaved editor";
+      assert.ok((await opened.said()).at(-1)?.includes(sentence));
+      const badge = opened.page.locator(".answer-state");
+      assert.match(
+        (await badge.locator("[aria-hidden=true]").allInnerTexts()).join(""),
+        /^Read at 1a2b3c4d5 \(main\) · /,
+      );
+      assert.ok((await badge.locator(".unseen").textContent())?.startsWith(sentence));
+      await opened.post(stateOf([outdated("a", "main", ["src/a.ts"])]));
+      await opened.post(stateOf([outdated("a", "main", ["src/a.ts", "src/b.ts"])]));
+      assert.equal((await opened.said()).filter((each) => each === "Changed since this answer: src/a.ts.").length, 1);
+      assert.equal(
+        (await opened.page.locator(".answer-since").textContent())?.trim(),
+        "Changed since this answer: src/a.ts, src/b.ts.",
+      );
+    });
+
     it("an error at once, with the next step", async () => {
       await open();
       await opened.post(
@@ -467,6 +492,13 @@ const lost = {
 
 function reading(done: number, total: number) {
   return { stage: "reading" as const, done, total, tokensPerSecond: 140, secondsLeft: (total - done) / 140 };
+}
+
+/** An answered turn that read another state than the workspace has now. */
+function outdated(id: string, branch: string, changedSince: string[]): PanelTurn {
+  const folders = [{ folder: "w", commit: "1a2b3c4d5", branch, changedFiles: 1 }];
+  const answer = answerOf("So.", { state: { folders, unsavedFiles: 1, reading: "edited in place" } });
+  return turnOf(id, { state: "done", answer, changedSince });
 }
 
 function answerOf(marked: string, changes: Partial<PanelAnswer> = {}): PanelAnswer {

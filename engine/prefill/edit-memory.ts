@@ -31,7 +31,7 @@ export async function applyEdits(
       await between(memory, layout.nativeIndex(at), () => encode(document.tokens));
       layout.insert(at, document, [layout.encoded(at, 0, document, document.tokens)]);
     } else if (step.kind === "patch") {
-      await patchDocument(memory, layout, at, step.document, step.patch, encode);
+      await patchDocument(memory, layout, at, step.document, step.patches, encode);
     }
     at++;
   }
@@ -92,12 +92,36 @@ function dropDocument(memory: Memory, layout: Layout, at: number): void {
   layout.drop(at);
 }
 
+/** Stretch by stretch, from the first: a later one sees the earlier ones as they are now. */
 async function patchDocument(
   memory: Memory,
   layout: Layout,
   at: number,
   document: WantedDocument,
-  { from, to, until }: Patch,
+  patches: readonly Patch[],
+  encode: (tokens: Int32Array) => Promise<void>,
+): Promise<void> {
+  let moved = 0;
+  for (const [index, { from, to, begin, until }] of patches.entries()) {
+    const last = index === patches.length - 1;
+    const added = document.tokens.slice(begin, until);
+    const now = layout.held[at]?.tokens ?? new Int32Array(0);
+    const spliced = [...now.subarray(0, from + moved), ...added, ...now.subarray(to + moved)];
+    const patched = last ? document : { ...document, tokens: Int32Array.from(spliced) };
+    await patchStretch(memory, layout, at, patched, from + moved, to + moved, added, encode);
+    moved += added.length - (to - from);
+  }
+}
+
+/** Puts `added` in the place of the tokens [from, to) of document `at`, which then is `document`. */
+async function patchStretch(
+  memory: Memory,
+  layout: Layout,
+  at: number,
+  document: WantedDocument,
+  from: number,
+  to: number,
+  added: Int32Array,
   encode: (tokens: Int32Array) => Promise<void>,
 ): Promise<void> {
   const first = layout.nativeIndex(at);
@@ -106,7 +130,6 @@ async function patchDocument(
   const pieces = layout.pieces[at] ?? [];
   const before = countUpTo(pieces, from);
   const old = countUpTo(pieces, to) - before;
-  const added = document.tokens.slice(from, until);
   if (added.length > 0) await between(memory, first + before, () => encode(added));
   const made = added.length > 0 ? [layout.encoded(at, before, document, added)] : [];
   memory.drop(first + before + made.length, old);

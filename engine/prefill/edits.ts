@@ -6,6 +6,7 @@
 // although they were made in view of the old text. So whatever is kept begins with a whole top-level block, or at least a whole line.
 
 import { isSameDocument, pageTokens, tokensOf, type WantedDocument } from "./documents.ts";
+import { type Hunk, hunksOf } from "./hunks.ts";
 
 /** What begins at a token: nothing, a line, or a line without indentation. */
 export const beginning = { none: 0, line: 1, block: 2 } as const;
@@ -13,10 +14,11 @@ export const beginning = { none: 0, line: 1, block: 2 } as const;
 /** For each token of a document what begins there; [tokens], values of `beginning`. */
 export type BeginningsOf = (tokens: Int32Array) => Uint8Array;
 
-/** Tokens [from, to) of the held document give way to [from, until) of the wanted one. */
+/** Tokens [from, to) of the held document give way to [begin, until) of the wanted one. */
 export interface Patch {
   from: number;
   to: number;
+  begin: number;
   until: number;
 }
 
@@ -24,7 +26,7 @@ export type Step =
   | { kind: "keep" }
   | { kind: "drop" }
   | { kind: "insert"; document: WantedDocument }
-  | { kind: "patch"; document: WantedDocument; patch: Patch };
+  | { kind: "patch"; document: WantedDocument; patches: Patch[] };
 
 export interface Edits {
   /** For every held and every new document one, in the order of the memory. */
@@ -66,7 +68,7 @@ export function planEdits(
 
 function encodedBy(step: Step): number {
   if (step.kind === "insert") return step.document.tokens.length;
-  return step.kind === "patch" ? step.patch.until - step.patch.from : 0;
+  return step.kind === "patch" ? step.patches.reduce((sum, { begin, until }) => sum + until - begin, 0) : 0;
 }
 
 /** Undefined where documents changed their order. */
@@ -92,7 +94,7 @@ function align(state: EditState, wanted: readonly WantedDocument[], beginningsOf
         steps.push({
           kind: "patch",
           document,
-          patch: diff(held.tokens, document.tokens, state.pieces[at - 1] ?? [], beginningsOf),
+          patches: diff(held.tokens, document.tokens, state.pieces[at - 1] ?? [], beginningsOf),
         });
     }
   }
@@ -101,36 +103,56 @@ function align(state: EditState, wanted: readonly WantedDocument[], beginningsOf
 }
 
 /**
- * The smallest stretch from a page's first token to a page's last that holds all that differs, and behind it the rest of its block. What
- * comes before it depends on nothing that changed, so that it may begin anywhere.
+ * For each stretch that differs the smallest one from a page's first token to a page's last that holds it, and behind it the rest of its
+ * block; in order. What comes before a stretch depends on nothing in it, so that it may begin anywhere.
  */
 export function diff(
   held: Int32Array,
   wanted: Int32Array,
   pieces: readonly number[],
   beginningsOf: BeginningsOf,
-): Patch {
-  const shorter = Math.min(held.length, wanted.length);
-  let before = 0;
-  while (before < shorter && held[before] === wanted[before]) before++;
-  let after = 0;
-  while (after < shorter - before && held[held.length - 1 - after] === wanted[wanted.length - 1 - after]) after++;
-
-  const cuts = cutsOf(pieces);
-  const from = cuts.filter((cut) => cut <= before).at(-1) ?? 0;
+): Patch[] {
   const begins = beginningsOf(wanted);
+  const cuts = cutsOf(pieces);
+  const found: { hunk: Hunk; patch: Patch }[] = [];
+  for (const next of hunksOf(held, wanted, beginningsOf(held), begins)) {
+    let hunk = next;
+    let patch = patchOf(hunk, held, wanted, cuts, begins);
+    // What one needs beyond its stretch may reach into the next.
+    for (
+      let last = found.at(-1);
+      last !== undefined && last.patch.to > Math.min(patch.from, hunk.heldFrom);
+      last = found.at(-1)
+    ) {
+      hunk = { ...hunk, heldFrom: last.hunk.heldFrom, wantedFrom: last.hunk.wantedFrom };
+      patch = patchOf(hunk, held, wanted, cuts, begins);
+      found.pop();
+    }
+    found.push({ hunk, patch });
+  }
+  return found.map(({ patch }) => patch);
+}
+
+function patchOf(
+  { heldFrom, heldTo, wantedFrom, wantedTo }: Hunk,
+  held: Int32Array,
+  wanted: Int32Array,
+  cuts: readonly number[],
+  begins: Uint8Array,
+): Patch {
+  const from = cuts.filter((cut) => cut <= heldFrom).at(-1) ?? 0;
   const next = (least: number): number => {
     // The boundary is looked for in the wanted text: the same tokens stand behind it in both.
-    let at = wanted.length - after;
+    let at = wantedTo;
     while (at < wanted.length && (begins[at] ?? 0) < least) at++;
     return at;
   };
   const block = next(beginning.block);
   const line = next(beginning.line);
   const boundary = block - line <= longestBlock ? block : line;
-  const kept = wanted.length - boundary;
-  const to = cuts.find((cut) => cut >= Math.max(from, held.length - kept)) ?? held.length;
-  return { from, to, until: wanted.length - (held.length - to) };
+  const end = heldTo + boundary - wantedTo;
+  const to = cuts.find((cut) => cut >= Math.max(from, end)) ?? held.length;
+  return { from, to, begin: wantedFrom - (heldFrom - from), until: wantedTo + (to - heldTo) };
 }
 
 /** Where a document may be cut: at its pages, which begin anew with every piece. */

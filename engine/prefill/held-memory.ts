@@ -258,10 +258,10 @@ export class HeldMemory {
     const needed = pagesIn(this.#layout.lengths()) + pagesFor(document.tokens.length) + reservedPages;
     if (needed > this.capacityPages) return 0;
     this.#dropTail();
-    const whole = { from: 0, to: document.tokens.length, until: document.tokens.length };
+    const whole = { from: 0, to: document.tokens.length, begin: 0, until: document.tokens.length };
     const kept = this.#held.slice(0, index).map((): Step => ({ kind: "keep" }));
     let begin = now();
-    await applyEdits(this.#memory, this.#layout, [...kept, { kind: "patch", document, patch: whole }], (tokens) =>
+    await applyEdits(this.#memory, this.#layout, [...kept, { kind: "patch", document, patches: [whole] }], (tokens) =>
       this.#encode(tokens, signal, async () => {
         await pause((now() - begin) / 1000);
         begin = now();

@@ -119,6 +119,44 @@ describe("held memory, edited in place", () => {
     }
   });
 
+  it("encodes only the blocks that changed, in several places of a file, in several files, and what is new or was renamed", async () => {
+    // Blocks of 50 tokens, told by their first.
+    const blocks = (name: string, count: number, seed: number): WantedDocument => {
+      const { tokens } = document(name, 50 * count, seed);
+      return { path: name, tokens: tokens.map((token, i) => (i % 50 === 0 ? 280 : token)) };
+    };
+    const byToken = { ...edits, beginningsOf: (tokens: Int32Array) => tokens.map((token) => (token === 280 ? 2 : 0)) };
+    const follow = async (wanted: readonly WantedDocument[]): Promise<number> => {
+      const options = {
+        ...byToken,
+        beginningsOf: (tokens: Int32Array) => Uint8Array.from(byToken.beginningsOf(tokens)),
+      };
+      const { prefilledTokens } = await memory.read(wanted, never, () => {}, undefined, options);
+      const total = wanted.reduce((sum, { tokens }) => sum + tokens.length, 0);
+      assert.equal(memory.tokens, total);
+      assert.deepEqual(memory.documents, wanted);
+      return prefilledTokens;
+    };
+    const [one, two, three, last] = [
+      blocks("one", 14, 1),
+      blocks("two", 14, 2),
+      blocks("three", 14, 3),
+      blocks("outline", 6, 4),
+    ];
+    await memory.read([one, two, three, last], never, () => {});
+    // A block, and the parts of pages around it.
+    const perBlock = 50 + 2 * 15;
+    const twice = changed(changed(two, 610, 1, 2), 120, 3);
+    const several = await follow([one, twice, changed(three, 333), changed(last, 120)]);
+    assert.ok(several > 0 && several <= 4 * perBlock, `${several} tokens for four places`);
+    const withNew = await follow([one, twice, blocks("new", 1, 5), changed(three, 333), changed(last, 120)]);
+    assert.equal(withNew, 50);
+    const renamed = { path: "renamed", tokens: blocks("new", 1, 6).tokens };
+    assert.equal(await follow([one, twice, renamed, changed(three, 333), changed(last, 120)]), 50);
+    assert.equal(await follow([one, twice, changed(three, 333), changed(last, 120)]), 0, "deleted");
+    await ask();
+  });
+
   it("never serves a read that asks for the exact memory", async () => {
     const wanted = [a, changed(b, 333), c, d];
     await read(wanted);

@@ -76,8 +76,10 @@ export async function readTokenizer(metadata: Metadata): Promise<GgufTokenizer> 
   }
   const tokens = metadata.array(key("tokens"), "string", z.array(z.string()).nonempty());
   if (tokens === undefined) throw refuse.invalid(key("tokens"), "it is missing");
+  await setImmediate();
   const types = metadata.array(key("token_type"), "int32", z.array(z.int().min(1).max(6)));
   if (types === undefined) throw refuse.invalid(key("token_type"), "it is missing");
+  await setImmediate();
   const merges = metadata.array(key("merges"), "string", z.array(z.string()));
   if (merges === undefined) throw refuse.invalid(key("merges"), "it is missing");
   await setImmediate();
@@ -89,6 +91,7 @@ export async function readTokenizer(metadata: Metadata): Promise<GgufTokenizer> 
     throw refuse.invalid(key("scores"), `${scores.length} scores for ${tokens.length} tokens`);
   }
   checkTokens(metadata, tokens, types);
+  await setImmediate();
   await checkMerges(metadata, tokens, merges);
 
   const id = (name: string): number | undefined => {

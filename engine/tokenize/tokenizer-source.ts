@@ -68,10 +68,14 @@ export function checkShape(source: TokenizerSource): void {
     if (!known.has(alphabet[byte] ?? ""))
       fail(`The vocabulary has no token for "${String.fromCharCode(byte)}".`, "tokenizer.ggml.tokens");
   }
+}
+
+/** Throws "invalid-model" for a merge that is not two tokens. Apart from checkShape: each holds a large vocabulary up for a while. */
+export function checkMerges(source: TokenizerSource): void {
   for (const merge of source.merges) {
     const gap = merge.indexOf(" ", 1);
     if (gap < 0 || gap === merge.length - 1 || merge.includes(" ", gap + 1))
-      fail("A merge is not two tokens.", "tokenizer.ggml.merges");
+      throw new QuireError("invalid-model", "A merge is not two tokens.", { where: "tokenizer.ggml.merges" });
   }
 }
 

@@ -14,6 +14,7 @@ import type { PreTokenizer } from "./pre-tokenizers.ts";
 import { StreamDecoder } from "./stream-decoder.ts";
 import {
   checkKind,
+  checkMerges,
   checkShape,
   hashSource,
   type TokenizerSource,
@@ -71,6 +72,8 @@ export class Tokenizer {
   static async create(source: TokenizerSource): Promise<Tokenizer> {
     const pre = checkKind(source);
     checkShape(source);
+    await setImmediate();
+    checkMerges(source);
     await setImmediate();
     const hash = hashSource(source);
     await setImmediate();
@@ -217,6 +220,7 @@ interface Built {
 function buildAtOnce(source: TokenizerSource): Built {
   const pre = checkKind(source);
   checkShape(source);
+  checkMerges(source);
   return { pre, hash: hashSource(source), library: new Library(tokenizerJson(source, pre), {}) };
 }
 

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { GGMLQuantizationType as T } from "@huggingface/gguf";
 import { manifestEnding } from "../../../engine/memories/manifest.ts";
 import { memoryCap } from "../../../engine/memories/settings.ts";
+import { realDisk } from "../../../engine/memories/writing.ts";
 import type { HeldMemory } from "../../../engine/prefill/held-memory.ts";
 import { randomFrom, tinyModel, writeGguf } from "../models/gguf-writer.ts";
 import {
@@ -173,6 +174,28 @@ describe("memory on disk", () => {
     assert.deepEqual(await answerOf(result.held), cold);
     assert.equal(said.length, 1);
     assert.match(said[0] ?? "", /not saved/);
+  });
+
+  it("whose disk is full when it is flushed, renamed or written down is said once, leaves nothing half, and the answer comes", async () => {
+    for (const stage of ["flush", "rename", "write"] as const) {
+      const said: string[] = [];
+      const full = async (): Promise<never> => {
+        throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+      };
+      const disk = { ...realDisk, [stage]: full };
+      const result = await read(documents, storeIn(home, open, { disk, say: (message) => said.push(message) }));
+      assert.deepEqual(await answerOf(result.held), cold);
+      assert.deepEqual(said, ["The memory of this repository is not saved: disk full."], stage);
+      const left = await readdir(path.join(home, "memories"), { recursive: true });
+      assert.deepEqual(
+        left.filter((name) => name.endsWith(".tmp") || name.endsWith(manifestEnding)),
+        [],
+        stage,
+      );
+      await rm(path.join(home, "memories"), { recursive: true });
+    }
+    await read();
+    assert.equal((await read()).prefilledTokens, 0);
   });
 
   it("stays under its cap: the least recently used goes, never what is being read", async () => {

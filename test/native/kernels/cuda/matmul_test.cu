@@ -50,7 +50,7 @@ double tolerance(const reference::SourceMatrix& m, const Rows& x, int64_t token,
 }
 
 TEST_P(CudaMatmul, GemvEqualsThePlainTwin) {
-  for (const auto [rows, columns] : {std::pair<int64_t, int64_t>{16, 256}, {48, 512}, {37, 1792}, {1000, 1024}}) {
+  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{16, 256}, {48, 512}, {37, 1792}, {1000, 1024}}) {
     const auto source = reference::make_matrix(GetParam().type, rows, columns, Fill::kRandom, 7);
     const PackedMatrix packed = pack_matrix(source.type, source.data(), rows, columns, "test", pool);
     Rows x(1, columns, pool, 11);
@@ -143,7 +143,7 @@ TEST_P(CudaMatmul, SwigluIsQuantisedAsByThePlainTwin) {
 }
 
 TEST_P(CudaMatmul, GemmEqualsTheMatrixAndDoesNotDependOnTheChunk) {
-  for (const auto [rows, columns] : {std::pair<int64_t, int64_t>{128, 256}, {200, 768}}) {
+  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{128, 256}, {200, 768}}) {
     const auto source = reference::make_matrix(GetParam().type, rows, columns, Fill::kRandom, 9);
     const PackedMatrix packed = pack_matrix(source.type, source.data(), rows, columns, "test", pool);
     DeviceBuffer<uint8_t> owner;

@@ -130,7 +130,7 @@ struct GpuForward::Impl {
   cudaStream_t stream = nullptr;
 
   DeviceBuffer<__half> pages, summaries;
-  // The summaries in 8 bits (summary_codes.cu), where there is room: an answer that begins behind kCodesFrom pages scores them.
+  // The summaries in 8 bits (summary_codes.cu), where there is room: long lists are scored from them.
   DeviceBuffer<uint8_t> summary_codes;
   DeviceBuffer<float2> code_grid, code_space;
   bool coded = false;
@@ -242,7 +242,7 @@ void GpuForward::Impl::place_pages(int64_t slots, int64_t device_bytes) {
   if (2 * halves <= device_bytes) {
     pages = DeviceBuffer<__half>(halves, "pages");
     check(cudaMemsetAsync(pages.get(), 0, static_cast<size_t>(halves) * 2, stream), "pages");
-    if (slots >= kCodesFrom && 2 * halves + summaries.count() <= device_bytes) {
+    if (codes_pay(slots, g.kv_heads) && 2 * halves + summaries.count() <= device_bytes) {
       summary_codes = DeviceBuffer<uint8_t>(summaries.count(), "codes of summaries");
       code_grid = DeviceBuffer<float2>(g.layers * g.kv_heads * 2 * g.head_size);
       code_space = DeviceBuffer<float2>(code_partials(kv(0)));
@@ -270,7 +270,7 @@ DeviceKv GpuForward::Impl::kv(int64_t layer) const {
 // Codes of the list's summaries for the answer that begins; pages that it fills get theirs as they fill.
 void GpuForward::Impl::code_list(int64_t listed, int64_t budget_pages) {
   const Geometry& g = geometry();
-  coded = summary_codes.get() != nullptr && listed >= kCodesFrom && listed > budget_pages && budget_pages > 0;
+  coded = summary_codes.get() != nullptr && codes_pay(listed, g.kv_heads) && listed > budget_pages && budget_pages > 0;
   for (int64_t l = 0; coded && l < g.layers; ++l)
     code_summaries(kv(l), code_grid.get() + l * g.kv_heads * 2 * g.head_size, list(), listed, code_space.get(), stream);
 }

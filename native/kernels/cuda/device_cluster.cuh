@@ -28,7 +28,6 @@ constexpr int kScores = 4096;     // that a block keeps in shared memory
 constexpr int kMostWork = 30000;  // scores of a block; past it (32 heads at 1M on an H200) the three kernels are faster
 constexpr int kMostPages = 32768;    // of a block
 constexpr int kMostEntries = 128;    // of a block
-constexpr float kFloor = 1.0f / 64;  // of a vote that has bins of its own, in mean votes
 constexpr int kMostChosen = kMostEntries * kMostBlocks;
 
 struct Args {

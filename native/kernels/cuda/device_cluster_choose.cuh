@@ -28,27 +28,48 @@ __device__ void merge_seen(Shared<D>& s, const Place& at) {
   __syncthreads();
 }
 
-// Votes of a softmax add up to the group's heads. So the k-th largest is at most heads/k; it is above their mean, heads/n, where
-// votes are much alike, and below it where few pages have most of the mass. The bins are cut out of what lies between heads/k and a
-// 64th of the mean, all below in the lowest bin. Other votes are cut by their highest bits.
-__device__ inline Range whole_range(bool softmax, int heads, int32_t n, uint32_t wanted) {
-  if (!softmax) return {0, 0, 32 + 24};
-  const uint32_t floor = order(kFloor * static_cast<float>(heads) / static_cast<float>(n));
+// The bins of the first pass, cut out of the votes' order (device_keys.cuh). Votes of a softmax add up to the group's heads, so the k-th
+// largest is at most heads/k. Where votes are much alike it is above their mean, heads/n: from half the mean on bins are fine. Where few
+// pages have most of the mass it is below (in a fifth of a 0.5B's lists at 8k): there bins are a quarter of a power of two, down to
+// a 64th of the mean, and all below is the lowest bin. Other votes are cut by their highest bits.
+struct FirstBins {
+  uint32_t low, middle, base;  // bins [1, base) from low on, [base, kBins) from middle on
+  int shift;
+};
+constexpr uint32_t kCoarse = 20;  // bins between low and middle: five powers of two
+constexpr int kCoarseShift = 21;
+__device__ inline FirstBins first_bins(bool softmax, int heads, int32_t n, uint32_t wanted) {
+  if (!softmax) return {0, 0, 0, 24};
+  const float mean = static_cast<float>(heads) / static_cast<float>(n);
+  const uint32_t middle = order(0.5f * mean);
   const uint32_t ceiling = order(1.01f * static_cast<float>(heads) / static_cast<float>(wanted));
-  const uint32_t step = (ceiling - floor) / (kBins - 2) + 1;
-  return {static_cast<unsigned long long>(floor) << 32, 0, 32 + 32 - __clz(static_cast<int>(step - 1))};
+  const uint32_t step = (ceiling - middle) / (kBins - kCoarse - 2) + 1;
+  return {order(mean / 64), middle, kCoarse + 1, 32 - __clz(static_cast<int>(step - 1))};
 }
-// The bin of a key in the first range, which all keys are in.
-__device__ inline uint32_t first_bin(unsigned long long key, const Range& range) {
-  return key < range.low ? 0 : min(static_cast<uint32_t>((key - range.low) >> range.shift), kBins - 1u);
+__device__ inline uint32_t bin_of(unsigned long long key, const FirstBins& bins) {
+  const auto vote = static_cast<uint32_t>(key >> 32);
+  if (vote < bins.low) return 0;
+  if (vote < bins.middle) return min(1 + ((vote - bins.low) >> kCoarseShift), kCoarse);
+  return min(bins.base + ((vote - bins.middle) >> bins.shift), kBins - 1u);
 }
-__device__ inline Range narrowed(const Range& range, uint32_t bin, bool first) {
-  if (first && bin == 0) return {0, range.low + (1ull << range.shift), 32 + 24};
+__device__ inline Range range_of(const FirstBins& bins, uint32_t bin) {
+  constexpr int kVote = 32;  // below it a key has the page
+  if (bin < bins.base && bin == 0) return {0, static_cast<unsigned long long>(bins.low) << kVote, kVote + 24};
+  if (bin < bins.base) {
+    const unsigned long long low = static_cast<unsigned long long>(bins.low + ((bin - 1) << kCoarseShift)) << kVote;
+    const unsigned long long end = static_cast<unsigned long long>(bins.middle) << kVote;
+    return {low, bin == kCoarse ? end - low : 1ull << (kVote + kCoarseShift), kVote + kCoarseShift - 7};
+  }
+  const unsigned long long low = static_cast<unsigned long long>(bins.middle + ((bin - bins.base) << bins.shift))
+                                 << kVote;
+  if (bin == kBins - 1) return {low, ~low, kVote + 24};
+  return {low, 1ull << (kVote + bins.shift), kVote + bins.shift - 8};
+}
+__device__ inline Range narrowed(const Range& range, uint32_t bin) {
   const unsigned long long low = range.low + (static_cast<unsigned long long>(bin) << range.shift);
-  if (first && bin == kBins - 1) return {low, ~low, 32 + 24};
   // A range that is no power of two ends within its last bin.
   const unsigned long long width = 1ull << range.shift, left = range.low + range.width - low;
-  return {low, first ? width : min(width, left), max(0, range.shift - 8)};
+  return {low, min(width, left), max(0, range.shift - 8)};
 }
 
 // The bin of the cluster's histogram with the `wanted`-th largest: s.bin, how many lie above it (s.over) and in it (s.inside).
@@ -119,7 +140,8 @@ template <int D>
 __device__ void choose(const AttentionStep& step, Shared<D>& s, Choice& choice, const Place& at, const float* scores,
                        int64_t stride, uint32_t wanted) {
   const bool softmax = step.selection.vote == Vote::kSoftmax;
-  Range range = whole_range(softmax, at.group, at.n, wanted);
+  const FirstBins bins = first_bins(softmax, at.group, at.n, wanted);
+  Range range = {};
 #pragma unroll
   for (int copy = 0; copy < kCopies; ++copy) choice.histogram[copy][at.thread] = 0;
   if (at.thread == 0) {
@@ -137,7 +159,7 @@ __device__ void choose(const AttentionStep& step, Shared<D>& s, Choice& choice, 
   };
   const auto keep = [&](int32_t page, float vote) {
     choice.votes[page - at.page_begin] = vote;
-    atomicAdd(&choice.histogram[at.lane % kCopies][first_bin(key_of(vote, page), range)], 1u);
+    atomicAdd(&choice.histogram[at.lane % kCopies][bin_of(key_of(vote, page), bins)], 1u);
   };
   if (scores == s.scores)
     cast_votes<1>(s, at, scores, stride, softmax, keep);
@@ -152,7 +174,7 @@ __device__ void choose(const AttentionStep& step, Shared<D>& s, Choice& choice, 
     sync_cluster();
     find_bin(s, choice, at, wanted);
     wanted -= s.over;
-    range = narrowed(range, s.bin, first);
+    range = first ? range_of(bins, s.bin) : narrowed(range, s.bin);
     if (s.inside <= kFew) break;
 #pragma unroll
     for (int copy = 0; copy < kCopies; ++copy) choice.histogram[copy][at.thread] = 0;

@@ -182,7 +182,7 @@ void measure(cudaStream_t stream, const Shape& shape, int64_t context, double pe
     return time_graph(stream, calls, record, only < 0 && !dense && one_kernel ? &kernels : nullptr);
   };
   const bool selects = n > kBudget;
-  const bool coded = selects && n >= kCodesFrom;
+  const bool coded = selects && codes_pay(n, shape.kv_heads);
   const double us16 = run(false, false, -1), us8 = selects ? run(false, true, -1) : us16;
   const double us = coded ? us8 : us16;
   const double score_us = selects ? run(false, coded, 0) : 0, select_us = selects ? run(false, coded, 1) : 0,

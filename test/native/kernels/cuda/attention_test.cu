@@ -572,7 +572,8 @@ TEST_F(Cuda, AStepIsScoreSelectAttendOfTheTwins) {
               if (coded) coded_pages += static_cast<size_t>(64 * lists);
               lists_seen += coded ? 0 : 1;
               lists_differing += same || coded ? 0 : 1;
-              if (coded && vote == Vote::kPerHead) continue;  // masses of all lists together do not tell one list's change
+              if (coded && vote == Vote::kPerHead)
+                continue;  // masses of all lists together do not tell one list's change
               if (!same && vote != Vote::kPerHead) continue;
               expect_close(got.out, expected.out, 4e-3, what);
               expect_close(got.mass, mass, 2e-3, what + " mass");

@@ -188,7 +188,7 @@ async function scanValue(cursor: Cursor, key: string): Promise<Omit<ScannedValue
 }
 
 /** Between two looks at the event loop; some 10 ms. */
-const textsAtOnce = 16_384;
+const textsAtOnce = 4_096;
 
 function scanTensor(cursor: Cursor, index: number): ScannedTensor {
   const { refuse } = cursor;

@@ -43,7 +43,7 @@ function checkTokens(metadata: Metadata, tokens: string[], types: number[]): voi
 }
 
 /** Merges between two looks at the event loop: a large vocabulary takes a third of a second. */
-const mergesAtOnce = 8192;
+const mergesAtOnce = 2048;
 
 async function checkMerges(metadata: Metadata, tokens: string[], merges: string[]): Promise<void> {
   const known = new Set(tokens);

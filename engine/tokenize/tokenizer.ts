@@ -27,8 +27,8 @@ import {
 const maxWordLength = 4_096;
 // Words in the table before it is emptied; some 30 MB. A repository of 10 MB has about 150 k different ones.
 const maxWords = 400_000;
-// Between two looks at the event loop; some 20 ms.
-const entriesAtOnce = 8_192;
+// Between two looks at the event loop; some 5 ms.
+const entriesAtOnce = 2_048;
 // V8 keeps the whole text alive for a slice of 13 characters or more.
 const sharedFrom = 13;
 

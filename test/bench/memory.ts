@@ -1,7 +1,7 @@
 // memory.ts — what keeping a memory on disk costs: bytes per token, saving and restoring over what the disk gives, and how much slower
 // reading is with it.
 //
-//   npm run bench -- memory [--model NAME] [--tokens N] [--json]
+//   npm run bench -- memory [--model NAME] [--tokens N] [--threads N] [--folder PLACE] [--json]
 // The disk is measured in the same run, in the same folder, with the same bytes: written and flushed, read with and without the system's cache
 // (dropped by `dd iflag=nocache`; without dd only the cached row is made). Rows go to results/memory.json. Status 1 past a limit.
 
@@ -38,6 +38,8 @@ const { values } = parseArgs({
   options: {
     model: { type: "string", default: "smollm2-135m" },
     tokens: { type: "string", default: "4000" },
+    /** 0: one per core; on a machine that others use, 1 waits for nobody. */
+    threads: { type: "string", default: "0" },
     json: { type: "boolean", default: false },
     /** Where the memories are put: the disk that is measured. */
     folder: { type: "string", default: tmpdir() },
@@ -53,7 +55,7 @@ async function seconds(work: () => Promise<unknown> | unknown): Promise<number> 
 const file = await fetchedModel(values.model);
 const { geometry, tensors } = await readGguf(file);
 const addon = native();
-const model = await addon.openModel({ path: file, geometry, tensors, threads: 0, cpu: "auto" });
+const model = await addon.openModel({ path: file, geometry, tensors, threads: Number(values.threads), cpu: "auto" });
 const { pageBytes, backend } = model.info;
 const documents = Array.from({ length: Math.ceil(Number(values.tokens) / documentTokens) }, (_, at): WantedDocument => {
   const tokens = Int32Array.from({ length: documentTokens }, (__, i) => 300 + ((at * 7919 + i * 104_729) % 30_000));
@@ -229,7 +231,16 @@ try {
       (measured.limit === undefined || value <= Number(measured.limit)) &&
       (measured.atLeast === undefined || value >= Number(measured.atLeast));
     if (!within) process.exitCode = 1;
-    const whole = { bench: "memory", model: values.model, tokens: total, backend, ...measured, within, ...origin };
+    const whole = {
+      bench: "memory",
+      model: values.model,
+      tokens: total,
+      backend,
+      threads: model.info.threads,
+      ...measured,
+      within,
+      ...origin,
+    };
     rows.push(whole);
     printRow(whole, values.json);
   }

@@ -71,13 +71,13 @@ const kept = readRows("edits");
 /** Changes of our own so far, and their texts over what is checked out. */
 class Editors {
   readonly changes: Change[] = [];
-  #next = 0;
 
-  /** Gives one more constant another value: the next in turn, so that all are changed before one is changed twice. */
+  /** Gives one more constant another value: one that still has its own, as long as there is one. */
   change(files: readonly SourceFile[]): void {
     const all = files.flatMap(({ path, text }) => constantsOf(path, text));
-    const chosen = all[(this.#next * 7) % Math.max(1, all.length)];
-    this.#next++;
+    const isChanged = ({ path, name }: Omit<Change, "to">): boolean =>
+      this.changes.some((change) => change.path === path && change.name === name);
+    const chosen = all.find((constant) => !isChanged(constant)) ?? all[this.changes.length % Math.max(1, all.length)];
     if (chosen !== undefined) this.changes.push({ ...chosen, to: otherNumber(chosen.from, 3) });
   }
 

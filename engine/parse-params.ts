@@ -50,7 +50,8 @@ const sampling = z.strictObject({
 
 export const initializeSchema: z.ZodType<InitializeParams> = z.strictObject({
   protocolVersion: z.int(),
-  client: z.string(),
+  client: z.string().max(200),
+  keepMinutes: z.number().min(0).max(1_440).exactOptional(),
 });
 
 export const mapSchema: z.ZodType<MapParams> = z.strictObject({

@@ -1,10 +1,10 @@
-// protocol.ts — every message between the engine process and its clients (the CLI, the extension), JSON-RPC over stdio.
+// protocol.ts — every message between the engine process and its clients (the CLI, the extension), JSON-RPC over a socket or stdio.
 //
 // A leaf: imports nothing. Requests go from client to engine and may be cancelled with JSON-RPC's own cancellation; events go
 // from engine to client. Failures are JSON-RPC errors whose data is `Failure`. Both sides check `protocolVersion` first.
 
 /** Raised with every change that an older client would misunderstand. */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 /** JSON-RPC's error code for every failure of ours; outside the reserved range. What went wrong is in `data`. */
 export const failureCode = 1;
@@ -50,6 +50,12 @@ export const methods = {
   removeMemories: "memories/remove-all",
   /** client → engine: what this machine has and what is missing. → DoctorReport. */
   doctor: "doctor",
+  /** client → engine: who uses this engine, and what it holds. → EngineStatus. */
+  status: "engine/status",
+  /** client → engine: end, for all clients; each hears of it by LeavingEvent. → null. */
+  stop: "engine/stop",
+  /** engine → client: it ends, or the client must go; what runs is lost. LeavingEvent. */
+  leaving: "leaving",
   /** engine → client: what will be read for an ask, before anything is. PlannedEvent. */
   planned: "planned",
   /** engine → client: a stage of an ask or a map began or went on. */
@@ -67,11 +73,34 @@ export const methods = {
 export interface InitializeParams {
   protocolVersion: number;
   client: string;
+  /** Minutes that a shared engine stays after this client, if it is the last. Absent: the engine's own. */
+  keepMinutes?: number;
 }
 
 export interface EngineInfo {
   protocolVersion: number;
   engineVersion: string;
+  pid: number;
+}
+
+export interface EngineStatus {
+  engineVersion: string;
+  pid: number;
+  /** False: of one client alone, on its standard input. */
+  shared: boolean;
+  upSeconds: number;
+  /** As they named themselves. */
+  clients: { name: string; connectedSeconds: number }[];
+  /** Questions and plans that run or wait. */
+  questions: number;
+  models: { name: string; backend: string; bytes: number }[];
+  /** What is held of which folders. */
+  memories: { roots: string[]; model: string; tokens: number; bytes: number }[];
+}
+
+export interface LeavingEvent {
+  /** Why, in a sentence. */
+  message: string;
 }
 
 export interface WorkspaceFolder {
@@ -414,8 +443,12 @@ export interface DoctorReport {
 }
 
 /** What the engine is doing, for progress. Reading counts tokens; the other stages have no count. */
-export type StageEvent = { id: string } /** "waiting": the engine answers another question first. */ & (
-  | { stage: "waiting" | "collecting" | "planning" | "opening model" | "tokenizing" | "looking up" | "answering" }
+export type StageEvent = {
+  id: string;
+} & /** The engine answers other questions first: how many, those of other clients too. Said again when one fewer does. */
+(
+  | { stage: "waiting"; ahead: number }
+  | { stage: "collecting" | "planning" | "opening model" | "tokenizing" | "looking up" | "answering" }
   | { stage: "reading"; done: number; total: number; tokensPerSecond: number; secondsLeft: number }
   | { stage: "reading question"; done: number; total: number; tokensPerSecond: number; secondsLeft: number }
 );

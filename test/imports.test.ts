@@ -34,6 +34,10 @@ const joints = [
   "engine/prepare.ts",
   "engine/generate.ts",
   "engine/engine.ts",
+  "engine/client.ts",
+  "engine/model-shelf.ts",
+  "engine/memory-shelf.ts",
+  "engine/model-requests.ts",
   "engine/open-model.ts",
 ];
 
@@ -80,9 +84,13 @@ const rules: Rule[] = [
   // Who joins them.
   ...joints.map((from) => ({ from, values: ["engine/"], types: [surface] })),
   { from: "engine/main.ts", values: ["engine/"] },
-  // Clients know the protocol and nothing behind it.
-  { from: "engine/cli/", values: [...common, "engine/protocol.ts", "engine/version.ts"] },
-  { from: "extension/", values: ["engine/protocol.ts", "media/messages.ts", "words/"] },
+  { from: "engine/serve.ts", values: ["engine/"] },
+  { from: "engine/turns.ts", values: ["engine/abortable.ts"] },
+  // How clients and engine find each other: it knows the protocol's version, and nothing that is said.
+  { from: "engine/share/", values: ["engine/errors.ts", "engine/paths.ts", "engine/protocol.ts"] },
+  // Clients know the protocol, the way to an engine, and nothing behind it.
+  { from: "engine/cli/", values: [...common, "engine/protocol.ts", "engine/share/", "engine/version.ts"] },
+  { from: "extension/", values: ["engine/protocol.ts", "engine/share/", "media/messages.ts", "words/"] },
   { from: "media/messages.ts", values: [] },
   { from: "media/", values: ["media/messages.ts", "words/"] },
   // What both say to people; it knows the shapes of what is shown, and neither of them.

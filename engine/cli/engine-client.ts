@@ -1,9 +1,8 @@
-// engine-client.ts — starts the engine process and speaks its protocol; one more client like the extension.
+// engine-client.ts — reaches the user's shared engine, or starts one, and speaks its protocol; one more client like the extension.
 //
-// The engine is a child with its own standard input and output; its standard error is passed on. Ctrl-C reaches the child's
-// process group too, so it is started in a group of its own: the client cancels, the child stops in order.
+// With QUIRE_SHARE=off, and where engines cannot be shared, the engine is a child of this client, with its own standard input and output;
+// its standard error is passed on.
 
-import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
 import {
   CancellationTokenSource,
@@ -21,6 +20,7 @@ import {
   type EngineInfo,
   type Failure,
   type FetchEvent,
+  type LeavingEvent,
   methods,
   type NoticeEvent,
   type PlannedEvent,
@@ -28,6 +28,8 @@ import {
   type StageEvent,
   type TextEvent,
 } from "../protocol.ts";
+import { type EngineLink, type EngineProgram, startChild } from "../share/link.ts";
+import { reachShared } from "../share/reach.ts";
 
 export interface EngineEvents {
   planned: (event: PlannedEvent) => void;
@@ -38,46 +40,70 @@ export interface EngineEvents {
 }
 
 /** What starts the engine: the bundle beside the CLI's. QUIRE_ENGINE names another program of Node. */
-function engineProgram(): string {
-  return process.env.QUIRE_ENGINE ?? path.join(here, "engine.cjs");
+export function engineProgram(): EngineProgram {
+  const file = process.env.QUIRE_ENGINE ?? path.join(here, "engine.cjs");
+  return { command: process.execPath, args: [file], env: { ...process.env, ELECTRON_RUN_AS_NODE: "1" } };
 }
 
+/** An engine may leave in the moment in which a client greets it. */
+const greetings = 3;
+
+/** Names this client to others: `quire doctor` shows it. */
+export const clientName = (): string => `a terminal (process ${process.pid})`;
+
 export class EngineClient {
-  readonly #child: ChildProcess;
+  readonly #link: EngineLink;
   readonly #connection: MessageConnection;
   /** Rejects when the engine ends; never resolves. */
   readonly #ended: Promise<never>;
+  #told: string | undefined;
 
-  private constructor(child: ChildProcess, connection: MessageConnection) {
-    this.#child = child;
+  private constructor(link: EngineLink, connection: MessageConnection) {
+    this.#link = link;
     this.#connection = connection;
-    this.#ended = new Promise((_, reject) => {
-      child.once("error", (cause) =>
-        reject(new QuireError("internal", `The engine does not start: ${cause.message}.`)),
-      );
-      child.once("exit", (status, signal) => {
-        const how = `The engine ended unexpectedly (${signal ?? `status ${status}`}).`;
-        // Linux ends a process like this when memory runs out.
-        const hint = { nextStep: "If memory ran out, lower the token budget or choose a smaller model; ask again." };
-        reject(new QuireError("internal", how, signal === "SIGKILL" ? hint : {}));
-      });
+    connection.onNotification(new NotificationType<LeavingEvent>(methods.leaving), ({ message }) => {
+      this.#told ??= message;
+    });
+    this.#ended = link.ended.then((how) => {
+      if (this.#told !== undefined) throw new QuireError("disposed", this.#told, { nextStep: "Ask again." });
+      // Linux ends a process like this when memory runs out.
+      const hint = { nextStep: "If memory ran out, lower the token budget or choose a smaller model; ask again." };
+      throw new QuireError("internal", how, link.shared || how.includes("SIGKILL") ? hint : {});
     });
     this.#ended.catch(() => connection.dispose());
   }
 
-  /** Starts the engine and agrees on the protocol's version. */
-  static async start(events: Partial<EngineEvents>): Promise<EngineClient> {
-    const child = spawn(process.execPath, [engineProgram()], {
-      stdio: ["pipe", "pipe", "inherit"],
-      detached: process.platform !== "win32",
-      env: { ...process.env, ELECTRON_RUN_AS_NODE: "1" },
-    });
-    child.stdin.on("error", () => {}); // a write after the child's end; #ended tells
+  /**
+   * Reaches or starts the engine and agrees on the protocol's version.
+   * @param alone an engine for this client alone, which ends with it
+   */
+  static async start(events: Partial<EngineEvents>, alone = process.env.QUIRE_SHARE === "off"): Promise<EngineClient> {
+    const program = engineProgram();
+    for (let greeted = 1; ; greeted++) {
+      const shared = alone ? undefined : await reachShared(program, () => {}).catch(asFailure);
+      const link = shared ?? startChild(program);
+      const client = EngineClient.on(link, events);
+      try {
+        const keep = Number(process.env.QUIRE_KEEP_MINUTES || Number.NaN);
+        const keepMinutes = keep >= 0 && keep <= 1440 ? { keepMinutes: keep } : {};
+        const greeting = { protocolVersion, client: clientName(), ...keepMinutes };
+        await client.request<EngineInfo>(methods.initialize, greeting);
+        return client;
+      } catch (error) {
+        link.cut();
+        if (!link.shared || greeted >= greetings) throw error;
+      }
+    }
+  }
+
+  /** Speaks over a link; nothing is said yet. */
+  static on(link: EngineLink, events: Partial<EngineEvents>): EngineClient {
     const connection = createMessageConnection(
-      new StreamMessageReader(child.stdout),
-      new StreamMessageWriter(child.stdin),
+      new StreamMessageReader(link.input),
+      new StreamMessageWriter(link.output),
     );
-    const client = new EngineClient(child, connection);
+    connection.onError(() => {}); // a broken stream ends the link; #ended tells
+    const client = new EngineClient(link, connection);
     const listen = <Event>(method: string, handler: ((event: Event) => void) | undefined): void => {
       if (handler !== undefined) connection.onNotification(new NotificationType<Event>(method), handler);
     };
@@ -87,7 +113,6 @@ export class EngineClient {
     listen(methods.fetching, events.fetching);
     listen(methods.notice, events.notice);
     connection.listen();
-    await client.request<EngineInfo>(methods.initialize, { protocolVersion, client: "quire-cli" });
     return client;
   }
 
@@ -113,14 +138,16 @@ export class EngineClient {
     }
   }
 
-  /** Ends the engine: closing its input is enough; it is killed if it has not gone after two seconds. */
+  /** Leaves: an engine of this client alone ends, a shared one stays. */
   async dispose(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.stdin?.end();
-    const timer = setTimeout(() => this.#child.kill("SIGKILL"), 2000);
+    this.#link.leave();
     await this.#ended.catch(() => {});
-    clearTimeout(timer);
   }
+}
+
+/** A shared engine that does not start. */
+function asFailure(error: unknown): never {
+  throw new QuireError("internal", error instanceof Error ? error.message : String(error));
 }
 
 function toQuireError(error: unknown): QuireError {

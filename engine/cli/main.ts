@@ -7,6 +7,7 @@ import { QuireError } from "../errors.ts";
 import { version } from "../version.ts";
 import { ask } from "./ask.ts";
 import { doctor } from "./doctor.ts";
+import { showEngines, stopEngines } from "./engines.ts";
 import { map } from "./map.ts";
 import {
   deleteAllMemories,
@@ -71,6 +72,13 @@ memories
   .option("--json")
   .description("delete everything that was read; models stay")
   .action(deleteAllMemories);
+const engines = program.command("engine").description("the engine that windows and terminals share");
+engines
+  .command("status", { isDefault: true })
+  .option("--json")
+  .description("who uses it and what it holds")
+  .action(showEngines);
+engines.command("stop").description("end it, for all that use it").action(stopEngines);
 
 program
   .command("doctor")

@@ -54,6 +54,10 @@ export class Progress {
 
   /** The stages of an ask or a map. */
   stage(event: StageEvent): void {
+    if (event.stage === "waiting") {
+      const others = event.ahead === 1 ? "another question" : `${event.ahead} other questions`;
+      say(`Waiting: the engine answers ${others} first.`);
+    }
     if (event.stage !== "reading" && event.stage !== "reading question") {
       if (event.stage === "answering") this.stop();
       return;

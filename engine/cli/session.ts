@@ -1,7 +1,7 @@
-// session.ts — the frame of a command that talks to the engine: start it, show progress, let Ctrl-C cancel, end it.
+// session.ts — the frame of a command that talks to the engine: reach it, show progress, let Ctrl-C cancel, leave it.
 
 import { numberText } from "../../words/figures.ts";
-import { EngineClient } from "./engine-client.ts";
+import { EngineClient, type EngineEvents } from "./engine-client.ts";
 import { Progress, say } from "./output.ts";
 
 export interface Session {
@@ -12,10 +12,12 @@ export interface Session {
 /**
  * Runs `body` with an engine. The first Ctrl-C cancels what runs and lets it stop in order; a second one ends at once.
  * @param onText receives the text of answers as it comes
+ * @param alone an engine for this command alone, which ends with it
  */
 export async function withEngine<Result>(
   body: (session: Session) => Promise<Result>,
   onText: (text: string) => void = () => {},
+  alone?: boolean,
 ): Promise<Result> {
   const progress = new Progress();
   const stopper = new AbortController();
@@ -26,7 +28,7 @@ export async function withEngine<Result>(
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   let plan = "";
-  const client = await EngineClient.start({
+  const events: Partial<EngineEvents> = {
     planned: ({ usedTokens, model, budgetReason }) => {
       plan = `Reading ${numberText(usedTokens)} tokens with ${model} (${budgetReason}).`;
     },
@@ -42,7 +44,8 @@ export async function withEngine<Result>(
       progress.stop();
       say(event.message);
     },
-  });
+  };
+  const client = await EngineClient.start(events, alone);
   try {
     return await body({
       request: (method, params) => client.request(method, params, stopper.signal),

@@ -1,9 +1,8 @@
-// connection.ts — one engine process and the JSON-RPC to it, from its start to its end.
+// connection.ts — the JSON-RPC to one engine, shared or of this window alone, from its greeting to its end.
 //
-// In: the program to start, and who listens to its events. Out: requests with cancellation; its end, with the last lines of what it
-// printed. Starts nothing again (that is supervisor.ts's) and knows no editor.
+// In: the program that the engine is, and who listens to its events. Out: requests with cancellation; its end, with the last lines of what
+// it printed. Starts nothing again (that is supervisor.ts's) and knows no editor.
 
-import { type ChildProcess, spawn } from "node:child_process";
 import {
   CancellationTokenSource,
   createMessageConnection,
@@ -18,6 +17,7 @@ import {
   type EngineInfo,
   type Failure,
   type FetchEvent,
+  type LeavingEvent,
   type LogEvent,
   methods,
   type NoticeEvent,
@@ -26,13 +26,9 @@ import {
   type StageEvent,
   type TextEvent,
 } from "../../engine/protocol.ts";
+import { type EngineLink, type EngineProgram, startChild } from "../../engine/share/link.ts";
+import { reachShared } from "../../engine/share/reach.ts";
 import { EngineFailure, stopped, toEngineFailure } from "./engine-failure.ts";
-
-export interface EngineProgram {
-  command: string;
-  args: string[];
-  env: NodeJS.ProcessEnv;
-}
 
 export interface EngineEvents {
   stage(event: StageEvent): void;
@@ -41,65 +37,79 @@ export interface EngineEvents {
   fetching(event: FetchEvent): void;
   notice(event: NoticeEvent): void;
   log(event: LogEvent): void;
-  /** A line that the process printed to standard error. */
+  /** A line that an engine of this window alone printed to standard error. */
   printed(line: string): void;
+  /** What is done to reach an engine. */
+  reaching(line: string): void;
 }
 
-const keptLines = 20;
-/** Milliseconds that a process has to go by itself. */
-const patience = 2_000;
+export interface Greeting {
+  /** Names this client. */
+  client: string;
+  /** Minutes that a shared engine stays after its last client. */
+  keepMinutes?: number;
+}
+
+/** A shared engine may leave in the moment in which a client greets it. */
+const greetings = 3;
+/** Milliseconds for a shared engine to say that it is alive. */
+const aliveMs = 1_000;
 
 export class Connection {
-  /** Resolves with a sentence when the process has ended. */
+  /** Resolves with a sentence when the engine has ended, or left this client. */
   readonly ended: Promise<string>;
-  readonly pid: number | undefined;
-  readonly #child: ChildProcess;
+  readonly shared: boolean;
+  /** Of the engine's process. */
+  pid: number | undefined;
+  readonly #link: EngineLink;
   readonly #rpc: MessageConnection;
-  /** Why it was told to go; absent: it was not. */
+  /** Why it is at its end, where that was meant; absent: it was not. */
   #told: string | undefined;
 
-  private constructor(child: ChildProcess, rpc: MessageConnection, lines: readonly string[]) {
-    this.#child = child;
+  private constructor(link: EngineLink, rpc: MessageConnection) {
+    this.#link = link;
     this.#rpc = rpc;
-    this.pid = child.pid;
-    this.ended = new Promise((resolve) => {
-      child.once("error", (cause) => resolve(`The engine does not start: ${cause.message}.`));
-      // "close", not "exit": standard error has been read to its end then.
-      child.once("close", (status, signal) => {
-        // Node ends what it says of an error with its own version.
-        const last = lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.findLast((line) => line.trim() !== "");
-        const how = signal === null ? `status ${status}` : signal;
-        resolve(`The engine ended unexpectedly (${how})${last === undefined ? "" : `: ${last.trim()}`}.`);
-      });
+    this.pid = link.pid;
+    this.shared = link.shared;
+    this.ended = link.ended;
+    rpc.onNotification(new NotificationType<LeavingEvent>(methods.leaving), ({ message }) => {
+      this.#told ??= message;
     });
     // Later, so that who waits for a reply hears of the end, not of the connection's.
     void this.ended.then(() => setImmediate(() => rpc.dispose()));
   }
 
-  /** Starts the program and agrees on the protocol's version. Rejects with an EngineFailure. */
-  static async start(program: EngineProgram, client: string, events: EngineEvents): Promise<Connection> {
-    const child = spawn(program.command, program.args, {
-      stdio: ["pipe", "pipe", "pipe"],
-      env: program.env,
-      windowsHide: true,
-    });
-    child.stdin.on("error", () => {}); // a write after the process's end; `ended` tells
-    const lines: string[] = [];
-    let rest = "";
-    child.stderr.setEncoding("utf8").on("data", (piece: string) => {
-      const parts = (rest + piece).split("\n");
-      rest = parts.pop() ?? "";
-      for (const line of parts) events.printed(line);
-      lines.push(...parts);
-      lines.splice(0, lines.length - keptLines);
-    });
-    child.stderr.on("end", () => {
-      if (rest === "") return;
-      events.printed(rest);
-      lines.push(rest);
-    });
-    const rpc = createMessageConnection(new StreamMessageReader(child.stdout), new StreamMessageWriter(child.stdin));
-    rpc.onError(() => {}); // a broken stream ends the process; `ended` tells
+  /** The end was meant, by this client or another one: no crash. */
+  get wasTold(): boolean {
+    return this.#told !== undefined;
+  }
+
+  /**
+   * Reaches the engine that this user's windows share, or starts one of its own where the program's environment says QUIRE_SHARE=off or
+   * engines cannot be shared; agrees on the protocol's version. Rejects with an EngineFailure.
+   */
+  static async start(program: EngineProgram, greeting: Greeting, events: EngineEvents): Promise<Connection> {
+    for (let greeted = 1; ; greeted++) {
+      const link = await reach(program, events);
+      const connection = Connection.#listen(link, events);
+      try {
+        const info = await connection.request<EngineInfo>(methods.initialize, { protocolVersion, ...greeting });
+        if (info.protocolVersion !== protocolVersion) throw otherVersion(`it speaks version ${info.protocolVersion}.`);
+        connection.pid = info.pid ?? link.pid;
+        return connection;
+      } catch (error) {
+        connection.cut();
+        const failure = toEngineFailure(error);
+        if (link.shared && failure.code === "engine-ended" && greeted < greetings) continue;
+        // The one thing that an engine refuses in a greeting.
+        throw failure.code === "bad-option" ? otherVersion(failure.message) : failure;
+      }
+    }
+  }
+
+  static #listen(link: EngineLink, events: EngineEvents): Connection {
+    const rpc = createMessageConnection(new StreamMessageReader(link.input), new StreamMessageWriter(link.output));
+    rpc.onError(() => {}); // a broken stream ends the link; `ended` tells
     const listen = <Event>(method: string, handler: (event: Event) => void): void =>
       void rpc.onNotification(new NotificationType<Event>(method), handler);
     listen(methods.stage, events.stage);
@@ -109,20 +119,10 @@ export class Connection {
     listen(methods.notice, events.notice);
     listen(methods.log, events.log);
     rpc.listen();
-    const connection = new Connection(child, rpc, lines);
-    try {
-      const info = await connection.request<EngineInfo>(methods.initialize, { protocolVersion, client });
-      if (info.protocolVersion !== protocolVersion) throw otherVersion(`it speaks version ${info.protocolVersion}.`);
-    } catch (error) {
-      connection.kill();
-      const failure = toEngineFailure(error);
-      // The one thing that an engine refuses in a greeting.
-      throw failure.code === "bad-option" ? otherVersion(failure.message) : failure;
-    }
-    return connection;
+    return new Connection(link, rpc);
   }
 
-  /** Sends a request; the signal cancels it at the engine. Rejects with an EngineFailure, also when the process ends. */
+  /** Sends a request; the signal cancels it at the engine. Rejects with an EngineFailure, also when the engine ends. */
   async request<Result>(method: string, params: unknown, signal?: AbortSignal): Promise<Result> {
     // A token that is cancelled before the request is sent would never reach the engine.
     if (signal?.aborted) throw stopped();
@@ -140,7 +140,7 @@ export class Connection {
     } catch (error) {
       if (error instanceof ResponseError || error instanceof EngineFailure) throw toEngineFailure(error);
       // Nothing that the engine said: it cannot be written to (EPIPE), since it is at its end, or is of no use any more.
-      this.kill();
+      this.cut();
       throw new EngineFailure("engine-ended", await this.ended, "Ask again; the engine starts anew.");
     } finally {
       signal?.removeEventListener("abort", cancel);
@@ -148,17 +148,49 @@ export class Connection {
     }
   }
 
-  kill(): void {
-    this.#child.kill("SIGKILL");
+  /** Ends the link at once; an engine of this client alone ends with it. */
+  cut(): void {
+    this.#link.cut();
   }
 
-  /** Ends the process: closing its input is enough; it is killed where that does not help. What runs fails with `why`. */
-  dispose(why: string): void {
+  /** Lets go of an engine that did not heed a stop. One that others use is ended only if it says nothing at all. */
+  async giveUp(): Promise<void> {
+    const alive = this.shared && (await this.#isAlive());
+    this.cut();
+    if (!this.shared || alive || this.pid === undefined) return;
+    try {
+      process.kill(this.pid, "SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  }
+
+  /** Leaves the engine in order; what runs fails with `why`. */
+  leave(why: string): void {
     this.#told ??= why;
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.stdin?.end();
-    const timer = setTimeout(() => this.kill(), patience);
-    void this.ended.then(() => clearTimeout(timer));
+    this.#link.leave();
+  }
+
+  async #isAlive(): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), aliveMs);
+    });
+    const said = this.request(methods.status, {}).then(
+      () => true,
+      ({ code }: EngineFailure) => code !== "engine-ended",
+    );
+    return Promise.race([said, late]).finally(() => clearTimeout(timer));
+  }
+}
+
+async function reach(program: EngineProgram, events: EngineEvents): Promise<EngineLink> {
+  try {
+    const shared = program.env.QUIRE_SHARE === "off" ? undefined : await reachShared(program, events.reaching);
+    return shared ?? startChild(program, events.printed);
+  } catch (error) {
+    const how = error instanceof Error ? error.message : String(error);
+    throw new EngineFailure("engine-ended", how, "Ask again; the engine starts anew.");
   }
 }
 

@@ -45,7 +45,11 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
       args: [path.join(context.extensionPath, "dist", "engine.cjs")],
       env: { ...process.env, ELECTRON_RUN_AS_NODE: "1", ...memoryLimit(), ...memoryLocation() },
     }),
-    client: `quire-vscode ${context.extension.packageJSON.version}`,
+    client: `a window of the editor (${vscode.workspace.name ?? "no folder"})`.slice(0, 200),
+    keepMinutes: () => {
+      const given: unknown = vscode.workspace.getConfiguration("quire").get("engine.keepMinutes");
+      return typeof given === "number" && given >= 0 && given <= 1440 ? given : undefined;
+    },
     log,
     crashed: (message) => {
       const said = vscode.l10n.t(
@@ -124,7 +128,7 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
     removeMemory: (id) => supervisor.request(methods.removeMemory, { id }),
     readMemoryAgain: (id) => supervisor.request(methods.readMemoryAgain, { id }),
     removeMemories: () => supervisor.request(methods.removeMemories, {}),
-    restart: () => supervisor.restart(),
+    restart: () => supervisor.stopEngine(),
     dispose: () => {
       watching.dispose();
       supervisor.dispose();

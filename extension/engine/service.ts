@@ -47,6 +47,6 @@ export interface EngineService extends Disposable {
   removeMemory(id: string): Promise<RemovedMemory>;
   readMemoryAgain(id: string): Promise<RemovedMemory>;
   removeMemories(): Promise<RemovedMemory>;
-  /** Ends the engine's process, if any; what is in work fails with "disposed". The next request starts a new one. */
+  /** Ends the engine's process, if any, for other windows too; what is in work fails with "disposed". The next request starts a new one. */
   restart(): Promise<void>;
 }

@@ -1,9 +1,9 @@
-// supervisor.ts — keeps an engine process for those who ask: starts it with the first request, again after a crash, and says in
+// supervisor.ts — keeps an engine for those who ask: reaches or starts it with the first request, again after a crash, and says in
 // which state it is.
 //
-// A crash ends the running requests; the process is started again after a pause, three times in a row at most, and the user is
-// told once. A request after that tries anew. A stop that the engine does not heed within some seconds ends the process.
-// Knows no editor.
+// A crash ends the running requests; the engine is reached again after a pause, three times in a row at most, and the user is told once.
+// A request after that tries anew. An engine that does not heed a stop within some seconds is let go. An engine that other windows share
+// stays when this one goes. Knows no editor.
 
 import {
   type AskParams,
@@ -15,10 +15,11 @@ import {
   type PlannedEvent,
   type StageEvent,
 } from "../../engine/protocol.ts";
+import type { EngineProgram } from "../../engine/share/link.ts";
 import type { EngineState } from "../../media/messages.ts";
 import type { Log } from "../services.ts";
 import type { AskEvents } from "../talk/conversation.ts";
-import { Connection, type EngineProgram } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { EngineFailure, stopped, toEngineFailure } from "./engine-failure.ts";
 import { fetchingState, stateOf } from "./engine-state.ts";
 import type { Disposable, EngineMemory } from "./service.ts";
@@ -29,6 +30,8 @@ export interface SupervisorDeps {
   program(): EngineProgram;
   /** Named in the handshake. */
   client: string;
+  /** Minutes that a shared engine stays after its last client, asked at each start. */
+  keepMinutes?(): number | undefined;
   log: Log;
   /** A crash, in a sentence; called once for a series of them. */
   crashed(message: string): void;
@@ -141,7 +144,14 @@ export class Supervisor implements Disposable {
     return { dispose: () => void this.#fetches.delete(listener) };
   }
 
-  /** Ends the process; the next request starts it anew. */
+  /** Ends the engine, for other windows too; the next request starts it anew. */
+  async stopEngine(): Promise<void> {
+    const connection = this.#connection;
+    if (connection?.shared === true) await connection.request(methods.stop, {}).catch(() => {});
+    await this.restart();
+  }
+
+  /** Leaves the engine, which ends unless others share it; the next request reaches or starts one. */
   async restart(): Promise<void> {
     clearTimeout(this.#timer);
     this.#crashes = 0;
@@ -149,7 +159,7 @@ export class Supervisor implements Disposable {
     const connection = this.#connection;
     this.#connection = undefined;
     this.#starting = undefined;
-    connection?.dispose(this.#goodbye());
+    connection?.leave(this.#goodbye());
     this.#setState({ state: "stopped" });
     await connection?.ended;
   }
@@ -182,7 +192,9 @@ export class Supervisor implements Disposable {
     const generation = this.#generation;
     const program = this.#deps.program();
     log.info(`Starting the engine: ${program.command} ${program.args.join(" ")}`);
-    const connection = await Connection.start(program, client, {
+    const keepMinutes = this.#deps.keepMinutes?.();
+    const greeting = { client, ...(keepMinutes === undefined ? {} : { keepMinutes }) };
+    const connection = await Connection.start(program, greeting, {
       stage: (event) => this.#stage(event),
       text: ({ id, text }) => this.#asks.get(id)?.text(text),
       planned: (event) => this.#planned(event),
@@ -193,15 +205,16 @@ export class Supervisor implements Disposable {
       },
       log: ({ level, message }) => log[level](message),
       printed: (line) => log.warn(line),
+      reaching: (line) => log.info(line),
     });
     if (generation !== this.#generation) {
-      connection.dispose(this.#goodbye());
+      connection.leave(this.#goodbye());
       throw new EngineFailure("disposed", this.#goodbye(), "Ask again.");
     }
     this.#connection = connection;
     this.#memory = undefined;
     void connection.ended.then((how) => this.#ended(connection, how));
-    log.info(`The engine is ready (process ${connection.pid}).`);
+    log.info(`The engine is ready (process ${connection.pid}${connection.shared ? ", shared" : ""}).`);
     this.#setState({ state: "ready" });
     return connection;
   }
@@ -210,14 +223,14 @@ export class Supervisor implements Disposable {
     return this.#disposed ? "Quire is shutting down." : "The engine was restarted.";
   }
 
-  /** Ends a process that hangs; that is no crash. The next request starts another. */
+  /** Lets go of an engine that hangs; that is no crash. The next request reaches or starts one. */
   #forget(connection: Connection): void {
     if (this.#connection === connection) {
       this.#connection = undefined;
       this.#starting = undefined;
       this.#setState({ state: "stopped" });
     }
-    connection.kill();
+    void connection.giveUp();
   }
 
   /** A GPU that failed takes nothing more from its process: that is a crash, though the process still speaks. */
@@ -225,13 +238,18 @@ export class Supervisor implements Disposable {
     const { code, message } = toEngineFailure(error);
     if (code !== "device-fault") return;
     this.#ended(connection, message);
-    connection.kill();
+    connection.cut();
   }
 
   #ended(connection: Connection, how: string): void {
     if (this.#connection !== connection) return; // it was told to go
     this.#connection = undefined;
     this.#starting = undefined;
+    if (connection.wasTold) {
+      this.#deps.log.info(how);
+      this.#setState({ state: "stopped" });
+      return;
+    }
     this.#deps.log.error(how);
     const pause = this.#pauses[this.#crashes];
     this.#crashes++;

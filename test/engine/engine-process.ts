@@ -1,8 +1,9 @@
-// engine-process.ts — the built engine as a child process, spoken to in JSON-RPC as an editor does, with every event that came and when.
+// engine-process.ts — the built engine as a child process or shared, spoken to in JSON-RPC as an editor does, with every event that came.
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
+import type { Readable, Writable } from "node:stream";
 import {
   CancellationTokenSource,
   createMessageConnection,
@@ -16,14 +17,18 @@ import {
 import {
   type AskParams,
   type AskResult,
+  type EngineInfo,
+  type EngineStatus,
   type Failure,
   methods,
   protocolVersion,
   type Turn,
 } from "../../engine/protocol.ts";
+import type { EngineLink } from "../../engine/share/link.ts";
+import { reachShared } from "../../engine/share/reach.ts";
 import { smallModel } from "./cli/quire.ts";
 
-const program = process.env.QUIRE_ENGINE ?? path.join(import.meta.dirname, "..", "..", "dist", "engine.cjs");
+export const program = process.env.QUIRE_ENGINE ?? path.join(import.meta.dirname, "..", "..", "dist", "engine.cjs");
 
 export interface SeenEvent {
   method: string;
@@ -36,37 +41,23 @@ export interface Asking {
   stop: () => void;
 }
 
-export class EngineProcess {
+/** One client's end of a connection to an engine. */
+class Talk {
   readonly events: SeenEvent[] = [];
-  readonly child: ChildProcess;
   readonly #connection: MessageConnection;
   readonly #watchers = new Set<() => void>();
 
-  private constructor(child: ChildProcess, connection: MessageConnection) {
-    this.child = child;
+  constructor(input: Readable, output: Writable) {
+    const connection = createMessageConnection(new StreamMessageReader(input), new StreamMessageWriter(output));
     this.#connection = connection;
-    for (const method of ["stage", "text", "notice", "planned", "log", "fetching"]) {
+    connection.onError(() => {});
+    for (const method of ["stage", "text", "notice", "planned", "log", "fetching", "leaving"]) {
       connection.onNotification(new NotificationType<Record<string, unknown>>(method), (params) => {
         this.events.push({ method, params });
         for (const watch of this.#watchers) watch();
       });
     }
     connection.listen();
-  }
-
-  static async start(home: string, env: Readonly<Record<string, string>> = {}): Promise<EngineProcess> {
-    const child = spawn(process.execPath, [program], {
-      stdio: ["pipe", "pipe", "ignore"],
-      env: { ...process.env, NODE_OPTIONS: "", QUIRE_HOME: home, ...env },
-    });
-    child.stdin.on("error", () => {});
-    const connection = createMessageConnection(
-      new StreamMessageReader(child.stdout),
-      new StreamMessageWriter(child.stdin),
-    );
-    const engine = new EngineProcess(child, connection);
-    await engine.request(methods.initialize, { protocolVersion, client: "test" });
-    return engine;
   }
 
   request<Result>(method: string, params: unknown): Promise<Result> {
@@ -101,12 +92,70 @@ export class EngineProcess {
     return stages.filter((stage, index) => stage !== stages[index - 1]);
   }
 
-  async dispose(): Promise<void> {
+  protected hangUp(): void {
     this.#connection.dispose();
+  }
+}
+
+export class EngineProcess extends Talk {
+  readonly child: ChildProcess;
+
+  private constructor(child: ChildProcess, input: Readable, output: Writable) {
+    super(input, output);
+    this.child = child;
+  }
+
+  static async start(home: string, env: Readonly<Record<string, string>> = {}): Promise<EngineProcess> {
+    const child = spawn(process.execPath, [program], {
+      stdio: ["pipe", "pipe", "ignore"],
+      env: { ...process.env, NODE_OPTIONS: "", QUIRE_HOME: home, ...env },
+    });
+    child.stdin.on("error", () => {});
+    const engine = new EngineProcess(child, child.stdout, child.stdin);
+    await engine.request(methods.initialize, { protocolVersion, client: "test" });
+    return engine;
+  }
+
+  async dispose(): Promise<void> {
+    this.hangUp();
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const ended = new Promise((resolve) => this.child.once("exit", resolve));
     this.child.kill("SIGKILL");
     await ended;
+  }
+}
+
+/** A client of the engine that is shared in a home. */
+export class SharedClient extends Talk {
+  readonly link: EngineLink;
+  /** What was said on the way to the engine. */
+  readonly lines: readonly string[];
+  info: EngineInfo = { protocolVersion: 0, engineVersion: "", pid: 0 };
+
+  private constructor(link: EngineLink, lines: readonly string[]) {
+    super(link.input, link.output);
+    this.link = link;
+    this.lines = lines;
+  }
+
+  static async reach(home: string, env: Readonly<Record<string, string>> = {}, keepMinutes = 5): Promise<SharedClient> {
+    const lines: string[] = [];
+    const all = { ...process.env, NODE_OPTIONS: "", QUIRE_HOME: home, ...env };
+    const link = await reachShared({ command: process.execPath, args: [program], env: all }, (line) => lines.push(line));
+    assert.ok(link !== undefined, lines.join(" "));
+    const client = new SharedClient(link, lines);
+    client.info = await client.request(methods.initialize, { protocolVersion, client: "test", keepMinutes });
+    return client;
+  }
+
+  status(): Promise<EngineStatus> {
+    return this.request(methods.status, {});
+  }
+
+  async leave(): Promise<void> {
+    this.link.leave();
+    await this.link.ended;
+    this.hangUp();
   }
 }
 

@@ -19,7 +19,7 @@ const scope = z.object({ path: z.string(), startLine: count, endLine: count });
 
 /** What is being done for a turn. Reading counts tokens, fetching counts bytes. */
 const progress = z.discriminatedUnion("stage", [
-  z.object({ stage: z.literal("waiting") }),
+  z.object({ stage: z.literal("waiting"), ahead: z.optional(count) }),
   z.object({ stage: z.literal("starting") }),
   z.object({ stage: z.literal("collecting") }),
   z.object({ stage: z.literal("planning") }),

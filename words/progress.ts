@@ -62,7 +62,10 @@ export function progressWords(progress: PanelProgress): ProgressWords {
       secondsLeft: known ? secondsLeft : undefined,
     };
   }
-  return { title, figures: "", share: undefined, secondsLeft: undefined };
+  // Also of other windows and terminals, which share the engine.
+  const ahead = progress.stage === "waiting" ? (progress.ahead ?? 1) : 1;
+  const waiting = `Waiting for the ${numberText(ahead)} answers before this one.`;
+  return { title: ahead > 1 ? waiting : title, figures: "", share: undefined, secondsLeft: undefined };
 }
 
 /** The same in one sentence with its figures, for places without a bar. */

@@ -55,6 +55,8 @@ export const smallAndFast = {
   "quire.model": smallModel,
   "quire.context.tokenBudget": 2000,
   "quire.answer.maxTokens": 64,
+  // The engine goes with the window; what it holds afterwards would be another test's.
+  "quire.engine.keepMinutes": 0,
 };
 
 export interface EditorOptions {
@@ -157,6 +159,8 @@ export class Editor {
       await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 3_000).unref())]);
       signalGroup(server.pid, "SIGKILL");
     }
+    // An engine is nobody's child; with its last window it goes by itself, unless that was killed before it said so.
+    for (const engine of this.engines()) process.kill(engine, "SIGKILL");
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
@@ -179,6 +183,7 @@ export class Editor {
       XDG_DATA_HOME: path.join(this.folder, ".local"),
       XDG_CACHE_HOME: path.join(this.folder, ".cache"),
       XDG_RUNTIME_DIR: this.folder,
+      // Its sockets are in there too: no window meets the engine of whoever runs the tests.
       QUIRE_HOME: this.home,
       // No gallery: the editor asks nobody for extensions.
       EXTENSIONS_GALLERY: '{"serviceUrl":""}',

@@ -73,7 +73,7 @@ export const methods = {
 export interface InitializeParams {
   protocolVersion: number;
   client: string;
-  /** Minutes that a shared engine stays after this client, if it is the last. Absent: the engine's own. */
+  /** Minutes that a shared engine stays after this client, if it is the last. Absent: as if this client had not come. */
   keepMinutes?: number;
 }
 

@@ -30,6 +30,7 @@ import {
 } from "../protocol.ts";
 import { type EngineLink, type EngineProgram, startChild } from "../share/link.ts";
 import { reachShared } from "../share/reach.ts";
+import { mostKeepMinutes, usualKeepMinutes } from "../share/stay.ts";
 
 export interface EngineEvents {
   planned: (event: PlannedEvent) => void;
@@ -41,7 +42,7 @@ export interface EngineEvents {
 
 /** What starts the engine: the bundle beside the CLI's. QUIRE_ENGINE names another program of Node. */
 export function engineProgram(): EngineProgram {
-  const file = process.env.QUIRE_ENGINE ?? path.join(here, "engine.cjs");
+  const file = path.resolve(process.env.QUIRE_ENGINE ?? path.join(here, "engine.cjs"));
   return { command: process.execPath, args: [file], env: { ...process.env, ELECTRON_RUN_AS_NODE: "1" } };
 }
 
@@ -85,8 +86,8 @@ export class EngineClient {
       const client = EngineClient.on(link, events);
       try {
         const keep = Number(process.env.QUIRE_KEEP_MINUTES || Number.NaN);
-        const keepMinutes = keep >= 0 && keep <= 1440 ? { keepMinutes: keep } : {};
-        const greeting = { protocolVersion, client: clientName(), ...keepMinutes };
+        const keepMinutes = keep >= 0 && keep <= mostKeepMinutes ? keep : usualKeepMinutes;
+        const greeting = { protocolVersion, client: clientName(), keepMinutes };
         await client.request<EngineInfo>(methods.initialize, greeting);
         return client;
       } catch (error) {

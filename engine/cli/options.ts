@@ -97,7 +97,8 @@ export function parseNumber(option: string, text: string, low: number, high: num
 
 export function parseSettings(options: EngineOptions): EngineSettings {
   return {
-    model: options.model,
+    // A path means what it means here: the engine may run elsewhere.
+    model: /\.gguf$|[/\\]/i.test(options.model) ? path.resolve(options.model) : options.model,
     tokenBudget:
       options.tokenBudget === "auto" ? "auto" : parseNumber("token-budget", options.tokenBudget, 0, 100_000_000, true),
     selection: {

@@ -30,10 +30,16 @@ const longestPath = 103;
 /** Windows has named pipes of one name for all users instead of files. */
 const pipes = process.platform === "win32";
 
+/** The environment with paths that mean the same wherever the engine runs. */
+export function absoluteEnv<Given extends Env>(env: Given): Given {
+  const given = ["QUIRE_ADDON", "QUIRE_CUDA_ADDON"].flatMap((name) => (env[name] ? [[name, env[name]]] : []));
+  return { ...env, ...Object.fromEntries(given.map(([name = "", file = ""]) => [name, path.resolve(file)])) };
+}
+
 /** The address of the engine that this program would be. Throws where its files cannot be read or the folder is not the user's alone. */
 export async function addressOf(program: string, env: Env): Promise<Address> {
   const home = quireHome({ env, platform: process.platform, home: homedir() });
-  const others = Object.entries(env)
+  const others = Object.entries(absoluteEnv(env))
     .filter(([name, value]) => name.startsWith("QUIRE_") && !ofClients.has(name) && value && value !== usual[name])
     .sort();
   const build = [program, path.resolve(path.dirname(program), "..", "build", "Release", "quire.node")];

@@ -8,7 +8,7 @@ import { closeSync, openSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Address, addressOf, keysIn, logOf, runFolder } from "./address.ts";
+import { type Address, absoluteEnv, addressOf, keysIn, logOf, runFolder } from "./address.ts";
 import { connectTo } from "./connect.ts";
 import { type EngineLink, type EngineProgram, endSentence } from "./link.ts";
 
@@ -95,7 +95,9 @@ async function start({ command, args, env }: EngineProgram, address: Address): P
   const log = openSync(file, isLong ? "w" : "a", 0o600);
   const child = spawn(command, [...args, "--share", address.folder, address.key], {
     stdio: ["ignore", log, log, "ipc"],
-    env,
+    env: absoluteEnv(env),
+    // No folder of the user's is kept from being removed.
+    cwd: address.folder,
     windowsHide: true,
     detached: true,
   });

@@ -2,7 +2,7 @@
 //
 // In: clients that come and go, each with the minutes that it wishes. Out: one call of `leave`.
 
-/** Minutes after the last client, where it does not say. */
+/** Minutes after the last client, where its user does not say. */
 export const usualKeepMinutes = 5;
 export const mostKeepMinutes = 1_440;
 
@@ -16,6 +16,7 @@ export class Stay {
   readonly #holds: () => boolean;
   #clients = 0;
   #timer: NodeJS.Timeout | undefined;
+  #until = 0;
 
   /** @param holds whether something would be lost */
   constructor(holds: () => boolean, leave: () => void) {
@@ -29,16 +30,20 @@ export class Stay {
     clearTimeout(this.#timer);
   }
 
-  /** @param keepMinutes as the client that goes wishes it */
-  left(keepMinutes = usualKeepMinutes): void {
+  /** @param keepMinutes as the client that goes wishes it; absent: it only looked, and changes nothing */
+  left(keepMinutes: number | undefined): void {
     this.#clients--;
-    if (this.#clients > 0) return;
-    const minutes = Math.min(Math.max(keepMinutes, 0), mostKeepMinutes);
-    this.#after(this.#holds() ? minutes * 60_000 : Math.min(holdsNothingMs, minutes * 60_000));
+    if (keepMinutes !== undefined) {
+      const minutes = Math.min(Math.max(keepMinutes, 0), mostKeepMinutes);
+      const ms = this.#holds() ? minutes * 60_000 : Math.min(holdsNothingMs, minutes * 60_000);
+      this.#until = performance.now() + ms;
+    }
+    if (this.#clients === 0) this.#after(Math.max(0, this.#until - performance.now()));
   }
 
   #after(ms: number): void {
     clearTimeout(this.#timer);
+    this.#until = performance.now() + ms;
     this.#timer = setTimeout(this.#leave, ms);
   }
 }

@@ -141,7 +141,9 @@ export class SharedClient extends Talk {
   static async reach(home: string, env: Readonly<Record<string, string>> = {}, keepMinutes = 5): Promise<SharedClient> {
     const lines: string[] = [];
     const all = { ...process.env, NODE_OPTIONS: "", QUIRE_HOME: home, ...env };
-    const link = await reachShared({ command: process.execPath, args: [program], env: all }, (line) => lines.push(line));
+    const link = await reachShared({ command: process.execPath, args: [program], env: all }, (line) =>
+      lines.push(line),
+    );
     assert.ok(link !== undefined, lines.join(" "));
     const client = new SharedClient(link, lines);
     client.info = await client.request(methods.initialize, { protocolVersion, client: "test", keepMinutes });

@@ -61,7 +61,11 @@ describe("turns", () => {
     const quiet = held();
     const heard: number[] = [];
     const background = turns.quietly(never, quiet.work);
-    const asked = turns.take(never, (ahead) => heard.push(ahead), async () => "asked");
+    const asked = turns.take(
+      never,
+      (ahead) => heard.push(ahead),
+      async () => "asked",
+    );
     assert.deepEqual([turns.asked, heard], [1, []]);
     quiet.end("quiet");
     assert.deepEqual(await Promise.all([background, asked]), ["quiet", "asked"]);

@@ -17,7 +17,10 @@ describe("the key of a workspace", () => {
   const same: [string, Workspace][] = [
     ["whatever its editors hold", of({ unsaved: [{ path: "/w/a/x", text: "x" }] })],
     ["whatever its only folder is called", of({ folders: [{ name: "b", root: "/w/a" }] })],
-    ["with rules that say nothing", of({ folders: [{ name: "a", root: "/w/a", include: [], details: {}, ignored: false }] })],
+    [
+      "with rules that say nothing",
+      of({ folders: [{ name: "a", root: "/w/a", include: [], details: {}, ignored: false }] }),
+    ],
     ["with a slash behind its folder", of({ folders: [{ name: "a", root: "/w/a/" }] })],
   ];
   for (const [what, workspace] of same) {

@@ -10,9 +10,11 @@ async function through(pieces: readonly Buffer[], largest: number): Promise<{ ou
   const frames = new Frames(largest);
   const out: Buffer[] = [];
   let error = "";
-  frames.on("data", (piece: Buffer) => out.push(piece)).on("error", (cause) => {
-    error = cause.message;
-  });
+  frames
+    .on("data", (piece: Buffer) => out.push(piece))
+    .on("error", (cause) => {
+      error = cause.message;
+    });
   const closed = new Promise((resolve) => frames.on("close", resolve));
   for (const piece of pieces) frames.write(piece);
   frames.end();

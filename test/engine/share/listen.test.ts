@@ -80,7 +80,8 @@ describe("an engine's address", function () {
     assert.ok(first !== undefined);
     // As if it had looked before the first one came, and bound after it was gone: its number is lower.
     const file = path.join(address.folder, `${address.key}.7`);
-    const dying = "require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))";
+    const dying =
+      "require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))";
     spawnSync(process.execPath, ["-e", dying, file], { env: { ...process.env, NODE_OPTIONS: "" } });
     await new Promise((resolve) => first.close(resolve));
     const next = await take();

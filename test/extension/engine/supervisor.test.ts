@@ -200,6 +200,35 @@ describe("the engine's process", function () {
     assert.equal(supervisor.memory?.plannedTokens, result.meter.memoryTokens);
   });
 
+  it("that windows share is killed: each says so once, and all are at one new engine again", async () => {
+    const home = mkdtempSync(path.join(tmpdir(), "quire-supervisor-"));
+    const env = { ...process.env, QUIRE_SHARE: "on", QUIRE_HOME: home, NODE_OPTIONS: "" };
+    const program = () => ({ command: process.execPath, args: real, env });
+    const windows = [1, 2, 3].map(() => watch(real, { program }));
+    try {
+      await Promise.all(windows.map(({ supervisor }) => supervisor.request(methods.doctor, {})));
+      const first = new Set(windows.map(({ supervisor }) => supervisor.pid));
+      assert.equal(first.size, 1, "one engine");
+      for (const pid of first) process.kill(pid ?? 0, "SIGKILL");
+      await Promise.all(windows.map(({ supervisor }) => reach(supervisor, "stopped")));
+      await Promise.all(windows.map(({ supervisor }) => reach(supervisor, "ready")));
+      const second = new Set(windows.map(({ supervisor }) => supervisor.pid));
+      assert.equal(second.size, 1, "one engine again");
+      assert.notDeepEqual(second, first);
+      for (const { crashes } of windows) assert.equal(crashes.length, 1);
+
+      // A window that goes takes nothing with it; who ends the engine ends it for all, and that is no crash.
+      windows[0]?.supervisor.dispose();
+      await windows[1]?.supervisor.request(methods.doctor, {});
+      await windows[1]?.supervisor.stopEngine();
+      await Promise.all(windows.slice(1).map(({ supervisor }) => reach(supervisor, "stopped")));
+      for (const { crashes } of windows) assert.equal(crashes.length, 1);
+    } finally {
+      for (const { supervisor } of windows) supervisor.dispose();
+      rmSync(home, { recursive: true, force: true });
+    }
+  });
+
   it("that is restarted while it starts does not stay beside the next one", async () => {
     const { supervisor, lines } = watch(real);
     const early = assert.rejects(supervisor.request(methods.doctor, {}), failure("disposed", /restarted/));

@@ -36,7 +36,13 @@ describe("settings", () => {
         name,
       );
     }
-    const elsewhere = ["quire.memory.maxGB", "quire.memory.location", "quire.memory.followEdits", "quire.engine.keepMinutes", "quire.node.path"];
+    const elsewhere = [
+      "quire.memory.maxGB",
+      "quire.memory.location",
+      "quire.memory.followEdits",
+      "quire.engine.keepMinutes",
+      "quire.node.path",
+    ];
     const offered = Object.keys(properties).filter((name) => !elsewhere.includes(name));
     assert.deepEqual(offered.sort(), [...settingDefaults.keys()].map((name) => `quire.${name}`).sort());
   });

@@ -445,8 +445,7 @@ export interface DoctorReport {
 /** What the engine is doing, for progress. Reading counts tokens; the other stages have no count. */
 export type StageEvent = {
   id: string;
-} & /** The engine answers other questions first: how many, those of other clients too. Said again when one fewer does. */
-(
+} /** The engine answers other questions first: how many, those of other clients too. Said again when one fewer does. */ & (
   | { stage: "waiting"; ahead: number }
   | { stage: "collecting" | "planning" | "opening model" | "tokenizing" | "looking up" | "answering" }
   | { stage: "reading"; done: number; total: number; tokensPerSecond: number; secondsLeft: number }

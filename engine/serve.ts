@@ -25,8 +25,8 @@ export interface ServeOptions {
 }
 
 export interface Served {
-  /** Tells the client that it must go, or that the engine does. */
-  farewell(message: string): void;
+  /** Tells the client that it must go, or that the engine does; resolves when that is written. */
+  farewell(message: string): Promise<void>;
   /** What it asked is stopped. */
   end(): void;
 }
@@ -36,11 +36,10 @@ export function serve(connection: MessageConnection, engine: Engine, options: Se
   let greeted: { client: Client; name: string; keepMinutes: number | undefined } | undefined;
 
   /** To a client that has gone nothing is said. */
-  function tell(method: string, event: object): void {
-    if (ending.signal.aborted) return;
-    connection.sendNotification(method, event).catch(() => {});
+  async function tell(method: string, event: object): Promise<void> {
+    if (!ending.signal.aborted) await connection.sendNotification(method, event).catch(() => {});
   }
-  const log = (level: LogEvent["level"], message: string): void => tell(methods.log, { level, message });
+  const log = (level: LogEvent["level"], message: string): void => void tell(methods.log, { level, message });
 
   /** Registers one request: parse, run with a signal, turn failures into `Failure`. */
   function answer<Params, Result>(
@@ -92,12 +91,12 @@ export function serve(connection: MessageConnection, engine: Engine, options: Se
     }
     if (greeted === undefined && !ending.signal.aborted) {
       const client = engine.join(params.client, {
-        stage: (event) => tell(methods.stage, event),
-        text: (event) => tell(methods.text, event),
-        fetching: (event) => tell(methods.fetching, event),
-        planned: (event) => tell(methods.planned, event),
+        stage: (event) => void tell(methods.stage, event),
+        text: (event) => void tell(methods.text, event),
+        fetching: (event) => void tell(methods.fetching, event),
+        planned: (event) => void tell(methods.planned, event),
         log,
-        notice: (message) => tell(methods.notice, { message }),
+        notice: (message) => void tell(methods.notice, { message }),
       });
       greeted = { client, name: params.client, keepMinutes: params.keepMinutes };
     }
@@ -112,7 +111,7 @@ export function serve(connection: MessageConnection, engine: Engine, options: Se
   serveClient(methods.fetchModel, modelSchema, (client, { name }, signal) =>
     fetchRow(name, signal, {
       fetching: (model, progress) => client.fetching(model, progress),
-      notice: (message) => tell(methods.notice, { message }),
+      notice: (message) => void tell(methods.notice, { message }),
     }),
   );
   serveClient(methods.verifyModel, modelSchema, (_, { name }, signal) => verifyRow(name, signal));

@@ -52,9 +52,8 @@ export async function reachShared(
     log("The shared engine leaves as soon as it starts: this client has one of its own.");
   } catch (error) {
     if (error instanceof StartFailure) throw error;
-    log(
-      `Engines cannot be shared here (${error instanceof Error ? error.message : error}): this client has one of its own.`,
-    );
+    const why = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+    log(`Engines cannot be shared here (${why}): this client has one of its own.`);
   }
   return undefined;
 }

@@ -24,7 +24,7 @@ interface Kept {
 
 /** What is needed of engine/serve.ts. */
 interface Served {
-  farewell(message: string): void;
+  farewell(message: string): Promise<void>;
   end(): void;
 }
 
@@ -62,7 +62,7 @@ export async function serveAll(
   };
   const stay = new Stay(() => engine.holdsSomething, exit);
   const leaveAll = (message: string): void => {
-    for (const served of clients.values()) served.farewell(message);
+    for (const served of clients.values()) void served.farewell(message);
     setTimeout(exit, farewellMs);
   };
 
@@ -83,8 +83,7 @@ export async function serveAll(
     clients.set(socket, served);
     frames.on("error", (error) => {
       console.error(`A client was sent away: ${error.message}`);
-      served.farewell(`The engine did not take what was sent: ${error.message}.`);
-      socket.destroySoon();
+      void served.farewell(`The engine did not take what was sent: ${error.message}.`).then(() => socket.destroySoon());
     });
     socket.on("error", () => {}); // "close" tells
     socket.on("close", () => {

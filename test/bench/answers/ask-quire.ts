@@ -51,6 +51,8 @@ export async function* askQuire(options: {
   const flags = ["--json", "--root", folder, "--model", model, "--token-budget", `${tokenBudget}`];
   const child = spawn(process.execPath, [cli, "ask", ...flags, "--max-tokens", `${maxTokens}`, "--", ...questions], {
     stdio: ["ignore", "pipe", "inherit"],
+    // What is measured begins with nothing in memory.
+    env: { ...process.env, QUIRE_SHARE: "off" },
   });
   const ended = new Promise<number | null>((resolve, reject) => {
     child.on("error", reject);

@@ -6,12 +6,12 @@ import { isAlive, objects, Place, smallModel, sourceText } from "./quire.ts";
 const shared = { QUIRE_SHARE: "on", QUIRE_MEMORY: "off" };
 
 describe("the engine that terminals share", function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   const place = new Place();
   let root = "";
   before(async () => {
     await place.prepare();
-    root = place.workspace("w", { "a.js": sourceText(1, 3) });
+    root = place.workspace("w", { "a.js": sourceText(1, 2) });
   });
   after(async () => {
     await place.run(["engine", "stop"], shared);

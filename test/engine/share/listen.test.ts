@@ -9,7 +9,7 @@ import path from "node:path";
 import { type Address, addressOf, numbersOf, runFolder } from "../../../engine/share/address.ts";
 import { connectTo } from "../../../engine/share/connect.ts";
 import { listenAt } from "../../../engine/share/listen.ts";
-import { program } from "../engine-process.ts";
+import { engineFile } from "../engine-process.ts";
 
 describe("an engine's address", function () {
   this.timeout(60_000);
@@ -46,11 +46,10 @@ describe("an engine's address", function () {
 
   /** An engine at the address; resolves with what it says of its start. */
   function startEngine(): Promise<{ child: ChildProcess; started: boolean }> {
-    const child = spawn(process.execPath, [program, "--share", address.folder, address.key], {
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    const child = spawn(process.execPath, [engineFile, "--share", address.folder, address.key], {
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
       env: { ...process.env, NODE_OPTIONS: "" },
     });
-    child.stderr?.resume();
     children.push(child);
     return new Promise((resolve, reject) => {
       child.once("message", (word) => resolve({ child, started: (word as { started: boolean }).started }));
@@ -103,7 +102,7 @@ describe("an engine's address", function () {
   it("is the same for all clients of one engine, and another where anything differs that an engine has only once", async () => {
     const home = address.folder;
     const key = async (env: Record<string, string>): Promise<string> =>
-      (await addressOf(program, { QUIRE_HOME: home, ...env })).key;
+      (await addressOf(engineFile, { QUIRE_HOME: home, ...env })).key;
     const usual = await key({});
     for (const env of [{ QUIRE_MEMORY_GB: "10" }, { QUIRE_KEEP_MINUTES: "1" }, { PATH: "/x" }, { QUIRE_MEMORY: "" }]) {
       assert.equal(await key(env), usual, JSON.stringify(env));

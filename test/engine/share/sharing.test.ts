@@ -7,12 +7,12 @@ import path from "node:path";
 import { methods } from "../../../engine/protocol.ts";
 import { reachShared } from "../../../engine/share/reach.ts";
 import { isAlive, Place, sourceText } from "../cli/quire.ts";
-import { askOf, failureOf, program, SharedClient } from "../engine-process.ts";
+import { askOf, engineFile, failureOf, SharedClient } from "../engine-process.ts";
 
 const off = { QUIRE_MEMORY: "off" };
 
 describe("an engine that clients share", function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   const place = new Place();
   const clients: SharedClient[] = [];
   let one = "";
@@ -20,8 +20,8 @@ describe("an engine that clients share", function () {
 
   before(async () => {
     await place.prepare();
-    one = place.workspace("one", { "a.js": sourceText(1, 3) });
-    two = place.workspace("two", { "b.js": sourceText(2, 3) });
+    one = place.workspace("one", { "a.js": sourceText(1, 2) });
+    two = place.workspace("two", { "b.js": sourceText(2, 2) });
   });
   afterEach(async () => {
     const pids = new Set(clients.map(({ info }) => info.pid));
@@ -75,7 +75,7 @@ describe("an engine that clients share", function () {
   it("shows a client's unsaved text to no other", async () => {
     const [a, b] = await Promise.all([reach(), reach()]);
     const secret = "export const passphrase = 'correct horse battery';\n";
-    const unsaved = [{ path: path.join(one, "a.js"), text: secret + sourceText(1, 2) }];
+    const unsaved = [{ path: path.join(one, "a.js"), text: secret + sourceText(1, 1) }];
     const params = askOf(one, "What is passphrase?", { maxTokens: 8 });
     const workspace = { ...params.workspace, unsaved };
     await a.ask({ ...params, workspace }).result;
@@ -176,7 +176,7 @@ describe("an engine that clients share", function () {
     assert.equal((await a.status()).clients.length, 1);
     const lines: string[] = [];
     const env = { ...process.env, NODE_OPTIONS: "", QUIRE_HOME: place.home, ...off };
-    const link = await reachShared({ command: process.execPath, args: [program], env }, (line) => lines.push(line));
+    const link = await reachShared({ command: process.execPath, args: [engineFile], env }, (line) => lines.push(line));
     assert.ok(link !== undefined);
     const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: methods.status, params: {} });
     link.output.write(`Content-Length: ${body.length}\r\n\r\n${body}`);
@@ -190,9 +190,9 @@ describe("an engine that clients share", function () {
     writeFileSync(file, "");
     const env = { ...process.env, QUIRE_HOME: place.home, QUIRE_RUN_FOLDER: file };
     const lines: string[] = [];
-    const link = await reachShared({ command: process.execPath, args: [program], env }, (line) => lines.push(line));
+    const link = await reachShared({ command: process.execPath, args: [engineFile], env }, (line) => lines.push(line));
     assert.equal(link, undefined);
-    assert.match(lines.join(" "), /cannot be shared here .*engine|engine of its own/);
+    assert.match(lines.join(" "), /cannot be shared here .*has one of its own/);
   });
 
   it("that does not start says why", async () => {

@@ -43,7 +43,7 @@ export function createEngine(context: vscode.ExtensionContext, log: Services["lo
     program: () => ({
       command: ownPath("node.path") ?? process.execPath,
       args: [path.join(context.extensionPath, "dist", "engine.cjs")],
-      env: { ...process.env, ELECTRON_RUN_AS_NODE: "1", ...memoryLimit(), ...memoryLocation() },
+      env: { ...process.env, ELECTRON_RUN_AS_NODE: "1", ...proxy(), ...memoryLimit(), ...memoryLocation() },
     }),
     client: `a window of the editor (${vscode.workspace.name ?? "no folder"})`.slice(0, 200),
     keepMinutes: () => {
@@ -155,6 +155,13 @@ async function mayDownload({ title, bytes, bytesOnDisk, licence }: ModelRow): Pr
 function ownPath(name: string): string | undefined {
   const given: unknown = vscode.workspace.getConfiguration("quire").inspect(name)?.globalValue;
   return typeof given === "string" && given.trim() !== "" ? given.trim() : undefined;
+}
+
+/** The editor's own proxy, where the environment names none. */
+function proxy(): { HTTPS_PROXY?: string } {
+  const given: unknown = vscode.workspace.getConfiguration("http").inspect("proxy")?.globalValue;
+  const isNamed = (process.env.HTTPS_PROXY ?? process.env.https_proxy ?? "") !== "";
+  return isNamed || typeof given !== "string" || given === "" ? {} : { HTTPS_PROXY: given };
 }
 
 function memoryLocation(): { QUIRE_MEMORY_FOLDER?: string } {

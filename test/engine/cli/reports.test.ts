@@ -39,6 +39,8 @@ const doctorSchema = z.strictObject({
   folder: z.string(),
   models: z.array(modelSchema),
   missing: z.array(z.string()),
+  /** Those that clients share; looking starts none, and here none runs. */
+  engines: z.array(z.unknown()).length(0),
 });
 
 describe("what the client reports", function () {

@@ -13,7 +13,7 @@ const resultSchema = z.strictObject({
   preface: z.string(),
   answer: z.string(),
   marked: z.string(),
-  stop: z.enum(["stop-token", "length", "cancelled", "full"]),
+  stop: z.enum(["stop-token", "length", "cancelled", "full", "repeats"]),
   citations: z.array(
     z.strictObject({
       index: count,
@@ -35,6 +35,13 @@ const resultSchema = z.strictObject({
   budgetReason: z.string().min(1),
   meter: z.strictObject({ memoryTokens: count, threadTokens: count, freeTokens: count }),
   loaded: z.array(z.strictObject({ path: z.string(), share: z.number().min(0).max(1.000001) })),
+  state: z.strictObject({
+    folders: z.array(
+      z.strictObject({ folder: z.string(), commit: z.string(), branch: z.string(), changedFiles: count }),
+    ),
+    unsavedFiles: count,
+    reading: z.enum(["whole", "edited in place"]),
+  }),
   stats: z.strictObject({
     promptTokens: count,
     reusedTokens: count,

@@ -134,6 +134,13 @@ export class Editor {
     );
   }
 
+  /** The terminal's client, as it was installed with the extension. */
+  terminal(): string {
+    const extensions = path.join(this.folder, "extensions");
+    const own = readdirSync(extensions).find((name) => name.startsWith("quire.quire-")) ?? "";
+    return path.join(extensions, own, "dist", "cli.cjs");
+  }
+
   /** The newest log of the extension, the extension host and the server, by name. */
   logs(): Record<string, string> {
     const found = filesUnder(path.join(this.folder, "data", "logs")).filter((file) =>

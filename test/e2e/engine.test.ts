@@ -1,8 +1,10 @@
 // What a user changes or breaks while the editor runs: the token budget, the engine's process; and what the editor pays for Quire.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import path from "node:path";
+import { z } from "zod";
 import { dist } from "../../scripts/layout.mjs";
 import { answerTime, testTime, textOf } from "./panel.ts";
 import { cliProgress } from "./repositories.ts";
@@ -41,6 +43,35 @@ describe("settings and the engine's process", function () {
     assert.match(await panel.reading(), /of 600 tokens of the budget/);
     const [memory] = await panel.meter();
     assert.ok(memory <= 600, `${memory} tokens in memory`);
+  });
+
+  it("is the terminal's engine too, with the memory of the window's workspace", async () => {
+    const { editor, workspace } = stage();
+    const [engine] = editor.engines();
+    const env = { PATH: process.env.PATH, HOME: editor.folder, QUIRE_HOME: editor.home };
+    const terminal = spawnSync(process.execPath, [editor.terminal(), "engine", "--json"], { env, encoding: "utf8" });
+    const said: unknown = JSON.parse(terminal.stdout);
+    const [running] = z
+      .array(
+        z.object({
+          pid: z.number(),
+          clients: z.array(z.object({ name: z.string() })),
+          memories: z.array(z.object({ roots: z.array(z.string()) })),
+        }),
+      )
+      .length(1)
+      .parse(said);
+    assert.equal(running?.pid, engine);
+    assert.ok(running?.clients.some(({ name }) => name.startsWith("a window of the editor")));
+    assert.deepEqual(
+      running?.memories.map(({ roots }) => roots),
+      [[workspace]],
+    );
+    // What a terminal would ask is asked of the same engine.
+    const doctor = ["models", "list", "--json"];
+    const before = editor.engines();
+    assert.equal(spawnSync(process.execPath, [editor.terminal(), ...doctor], { env }).status, 0);
+    assert.deepEqual(editor.engines(), before, "no engine was started for it");
   });
 
   it("says once that the engine ended, and answers the next question with a new one", async () => {

@@ -56,7 +56,7 @@ describe("access to the panel", function () {
       all.some((sentence) => sentence.startsWith("Reading the workspace.")),
       said,
     );
-    assert.match(all.at(-1) ?? "", /^Answer: \S.* (?:No citations|\d+ citations?)\.$/s, said);
+    assert.match(all.at(-1) ?? "", /^Answer: \S.* (?:No citations|\d+ citations?)\. This answer read \S.*\.$/s, said);
     for (const sentence of all) assert.match(sentence, /^[A-Z\d].*[.!?]$/s, "a sentence, not a token");
     const { grown, spoken }: { grown: number; spoken: boolean } = await panel.frame.evaluate("quireAnswer");
     assert.ok(grown > all.length, `the answer grew ${grown} times, ${all.length} sentences were said: ${said}`);

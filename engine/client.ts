@@ -58,6 +58,8 @@ export interface Shared {
   asked: () => void;
   /** What was asked is over. */
   answered: () => void;
+  /** Memory is about to follow edits: other quiet work must stop. */
+  following: () => void;
 }
 
 const mapAnswerTokens = 512;
@@ -95,7 +97,7 @@ export class Client {
       });
       const posed = poseQuestion(params, prepared, budget, open);
       const { memory, contextTokens } = this.#memoryFor(params, ready);
-      const store = await this.#storeFor(ready, memory.shape, params.fresh, signal);
+      const store = await this.#storeFor(ready, memory.shape, params, signal);
       memory.store = store;
       if (memory.shape.reading !== undefined) {
         const { pageBudget } = memory.shape.reading;
@@ -108,7 +110,7 @@ export class Client {
         { params, model: open, memory, prepared, budget, posed, contextTokens, threads, beganMs, now },
         signal,
         this.#events,
-      ).finally(() => void open.cache.save());
+      ).finally(() => open.cache.save());
       const { reusedTokens, prefilledTokens, prefillSeconds } = result.stats;
       const entry = findModel(open.name);
       if (entry !== undefined && reusedTokens === 0 && memory.shape.reading === undefined) {
@@ -148,7 +150,8 @@ export class Client {
     if (turns.asked > 0 || kept === undefined || asked === undefined || params.settings.exact) return nothing;
     // Other settings may mean another model or budget: that is for the next question to change.
     if (asked.settings !== JSON.stringify(params.settings)) return nothing;
-    return turns.quietly(signal, async () => {
+    this.#shared.following();
+    const followed = turns.quietly(signal, async () => {
       const ready = await this.#prepare({ ...params, mayFetch: false }, asked.maxTokens, signal);
       if (memories.of(this) !== kept) return nothing;
       const least = contextFor(ready.budget.tokens, asked.maxTokens) - ready.budget.tokens;
@@ -156,6 +159,12 @@ export class Client {
       const outcome = await kept.held.follow(ready.prepared.documents, signal, edits);
       return { encodedTokens: outcome?.prefilledTokens ?? 0, seconds: outcome?.seconds ?? 0 };
     });
+    return followed.finally(() => this.#shared.answered());
+  }
+
+  /** A line about what the engine does for nobody. */
+  log(message: string): void {
+    this.#events.log("info", message);
   }
 
   /** A sentence for the user; each is said once to a client. */
@@ -279,7 +288,7 @@ export class Client {
   async #storeFor(
     { model: { open, backend } }: Ready,
     shape: MemoryShape,
-    fresh: boolean,
+    { fresh, workspace }: AskParams,
     signal: AbortSignal,
   ): Promise<MemoryStore | undefined> {
     const cap = memoryCap();
@@ -290,7 +299,15 @@ export class Client {
     const { abi } = backend.addon.Memory;
     return new MemoryStore(
       { abi, modelHash, geometry: open.file.geometry, rope, summary, backend: name, ...(reading && { reading }) },
-      { folder: memoriesFolder(), cap, pageBytes, fresh, say: (message) => this.sayOnce(message) },
+      {
+        folder: memoriesFolder(),
+        cap,
+        pageBytes,
+        fresh,
+        workspace: rootsOf(workspace),
+        model: open.name,
+        say: (message) => this.sayOnce(message),
+      },
     );
   }
 

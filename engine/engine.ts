@@ -4,6 +4,7 @@
 // GPU's memory. Knows no stage and no way of talking.
 
 import { Client, type EngineEvents, type Shared } from "./client.ts";
+import { IdleReading } from "./idle-reading.ts";
 import { bytesOf, MemoryShelf } from "./memory-shelf.ts";
 import { ModelShelf } from "./model-shelf.ts";
 import type { EngineStatus } from "./protocol.ts";
@@ -36,6 +37,13 @@ export class Engine {
     memoryBytes: (backend) => this.#memories.bytesOn(backend),
   });
   readonly #clients = new Set<Named>();
+  readonly #reading = new IdleReading({
+    memory: () => this.#memories.latest?.held,
+    alone: (work) => this.#turns.quietly(new AbortController().signal, work),
+    log: (message) => {
+      for (const { client } of this.#clients) client.log(message);
+    },
+  });
   #idle: NodeJS.Timeout[] = [];
   /** Stops what is done while nobody asks. */
   #quiet = new AbortController();
@@ -45,6 +53,7 @@ export class Engine {
     memories: this.#memories,
     asked: () => this.#asked(),
     answered: () => this.#answered(),
+    following: () => this.#reading.stop(),
   };
 
   constructor(options: EngineOptions) {
@@ -86,6 +95,7 @@ export class Engine {
   async forgetMemories(models: boolean): Promise<void> {
     this.#asked();
     await this.#turns.quietly(new AbortController().signal, async () => {
+      await this.settled();
       this.#memories.drop(() => true);
       if (!models) return;
       this.#models.close(() => true);
@@ -117,25 +127,38 @@ export class Engine {
     };
   }
 
+  /** Resolves when all that was read is on the disk. */
+  settled(): Promise<void> {
+    return this.#memories.settled();
+  }
+
   dispose(): void {
     this.#asked();
+    this.#reading.dispose();
     this.#models.close(() => true);
   }
 
   #asked(): void {
-    for (const timer of this.#idle) clearTimeout(timer);
-    this.#idle = [];
+    this.#reading.stop();
+    this.#clearIdle();
     this.#quiet.abort();
     this.#quiet = new AbortController();
   }
 
   #answered(): void {
     if (this.#turns.asked > 0) return;
+    this.#reading.wait();
+    this.#clearIdle();
     const idleMs = this.#options.idleMs ?? usualIdleMs;
     this.#idle = Object.entries(idleMs).map(([kind, ms]) => {
       const close = async (): Promise<void> => this.#models.close(({ backend }) => backend.kind === kind);
       const giveBack = (): void => void this.#turns.quietly(this.#quiet.signal, close).catch(() => {});
       return setTimeout(giveBack, ms).unref();
     });
+  }
+
+  #clearIdle(): void {
+    for (const timer of this.#idle) clearTimeout(timer);
+    this.#idle = [];
   }
 }

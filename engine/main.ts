@@ -19,8 +19,10 @@ function serveOne(): void {
     new StreamMessageWriter(process.stdout),
   );
   const exit = (): void => {
-    engine.dispose();
-    process.exit(0);
+    void engine.settled().then(() => {
+      engine.dispose();
+      process.exit(0);
+    });
   };
   // Its client ends it after a fault, and starts another.
   const served = serve(connection, engine, {

@@ -48,6 +48,7 @@ const margin = 256e6;
 
 export class MemoryShelf {
   #kept: KeptMemory[] = [];
+  #settling: Promise<unknown> = Promise.resolve();
 
   get all(): readonly KeptMemory[] {
     return this.#kept;
@@ -103,7 +104,16 @@ export class MemoryShelf {
   drop(fits: (kept: KeptMemory) => boolean): void {
     const dropped = this.#kept.filter(fits);
     this.#kept = this.#kept.filter((kept) => !dropped.includes(kept));
-    for (const { held } of dropped) held.dispose();
+    for (const { held } of dropped) {
+      // What was saved of it still gets its name on the disk.
+      this.#settling = Promise.all([this.#settling, held.settled()]);
+      held.dispose();
+    }
+  }
+
+  /** Resolves when all that was saved is on the disk, of memories that are gone too. */
+  async settled(): Promise<void> {
+    await Promise.all([this.#settling, ...this.#kept.map(({ held }) => held.settled())]);
   }
 
   /** Bytes of keys, values and summaries held on a backend. */

@@ -27,8 +27,8 @@ export interface EngineLink {
 }
 
 const keptLines = 20;
-/** Milliseconds that a child has to go by itself. */
-const patience = 2_000;
+/** Milliseconds that a child has to go by itself: what it read may still be on its way to the disk. */
+const patience = 10_000;
 
 /** Starts an engine for this client alone. `printed` hears each line of its standard error; absent: it is passed on. */
 export function startChild({ command, args, env }: EngineProgram, printed?: (line: string) => void): EngineLink {

@@ -19,6 +19,8 @@ import { Stay } from "./stay.ts";
 /** What is needed of engine/engine.ts. */
 interface Kept {
   readonly holdsSomething: boolean;
+  /** Resolves when all that was read is on the disk. */
+  settled(): Promise<void>;
   dispose(): void;
 }
 
@@ -55,15 +57,22 @@ export async function serveAll(
     return;
   }
 
-  // At once and without closing the server: its file must stay, so that numbers only rise (listen.ts).
+  // Without closing the server: its file must stay, so that numbers only rise (listen.ts).
   const exit = (): never => {
     engine.dispose();
     process.exit(0);
   };
-  const stay = new Stay(() => engine.holdsSomething, exit);
+  const leave = async (): Promise<void> => {
+    await engine.settled();
+    if (clients.size === 0) exit(); // else somebody came meanwhile
+  };
+  const stay = new Stay(
+    () => engine.holdsSomething,
+    () => void leave(),
+  );
   const leaveAll = (message: string): void => {
     for (const served of clients.values()) void served.farewell(message);
-    setTimeout(exit, farewellMs);
+    setTimeout(() => void engine.settled().then(exit), farewellMs);
   };
 
   server.removeAllListeners("connection").on("connection", (socket: Socket) => {

@@ -121,7 +121,12 @@ describe("stopping an ask", function () {
     assert.equal((await first.result).stop, "length");
     assert.ok(!engine.stages("first").includes("waiting"));
     assert.equal((await third.result).stop, "length");
-    const order = engine.events.filter(({ method }) => method === "stage").map(({ params }) => String(params.id));
-    assert.ok(order.lastIndexOf("first") < order.indexOf("third", order.indexOf("third") + 1), "one after another");
+    const ahead = engine.events.flatMap(({ params }) =>
+      params.id === "third" && params.stage === "waiting" ? [params.ahead] : [],
+    );
+    assert.deepEqual(ahead, [2, 1], "it is told that one fewer is before it");
+    const worked = engine.events.filter(({ method, params }) => method === "stage" && params.stage !== "waiting");
+    const order = worked.map(({ params }) => String(params.id));
+    assert.ok(order.lastIndexOf("first") < order.indexOf("third"), "one after another");
   });
 });

@@ -26,8 +26,8 @@ constexpr int kCopies = 4;
 constexpr int kFew = 128;         // keys ranked by comparing all with all
 constexpr int kScores = 4096;     // that a block keeps in shared memory
 constexpr int kMostWork = 30000;  // scores of a block; past it (32 heads at 1M on an H200) the three kernels are faster
-constexpr int kMostPages = 32768;    // of a block
-constexpr int kMostEntries = 128;    // of a block
+constexpr int kMostPages = 32768;  // of a block
+constexpr int kMostEntries = 128;  // of a block
 constexpr int kMostChosen = kMostEntries * kMostBlocks;
 
 struct Args {

@@ -23,7 +23,7 @@ const secrets: Record<string, string> = {
 const open = { "src/a.js": `${sourceText(1, 2)}\nexport const greeting = "${mark(6)}";\n` };
 
 describe("what looks like a secret", function () {
-  this.timeout(120_000);
+  this.timeout(600_000);
   const place = new Place();
   let files: { name: string; bytes: Buffer }[] = [];
   let tokenizer: Tokenizer;

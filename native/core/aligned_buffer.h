@@ -1,7 +1,8 @@
 // aligned_buffer.h — zeroed memory aligned to 64 bytes, one cache line and one AVX-512 register.
 //
 // Owns its bytes; moves, never copies. Large buffers come from the system page by page as they are touched, so a memory
-// may be created for many more tokens than it ever holds.
+// may be created for many more tokens than it ever holds. On Linux these are pages of 2 MiB where the system has them: weights
+// and keys are read from end to end for every token, and 4 KiB pages cost a walk through the page table for each.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,24 @@
 
 #include "native/core/checked.h"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace quire {
+
+struct FreeBlock {
+  int64_t mapped = 0;  // bytes; 0: from calloc
+  void operator()(void* block) const {
+#if defined(__linux__)
+    if (mapped > 0) {
+      munmap(block, static_cast<size_t>(mapped));
+      return;
+    }
+#endif
+    std::free(block);
+  }
+};
 
 class AlignedBuffer {
  public:
@@ -20,6 +38,20 @@ class AlignedBuffer {
 
   // Throws "out-of-memory" when the system has no such block.
   explicit AlignedBuffer(int64_t bytes, const std::string& where = "buffer") : bytes_(bytes) {
+#if defined(__linux__)
+    if (bytes >= 4 * kHugePage) {
+      const int64_t mapped = checked_add(checked_round_up(bytes, kHugePage, where), kHugePage, where);
+      void* const block =
+          mmap(nullptr, static_cast<size_t>(mapped), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (block == MAP_FAILED)
+        throw Error("out-of-memory", "not enough memory for " + std::to_string(bytes) + " bytes", where);
+      block_ = std::unique_ptr<void, FreeBlock>(block, FreeBlock{mapped});
+      const auto address = reinterpret_cast<uintptr_t>(block);
+      data_ = static_cast<std::byte*>(block) + (kHugePage - address % kHugePage) % kHugePage;
+      madvise(data_, static_cast<size_t>(mapped - kHugePage), MADV_HUGEPAGE);  // refused: small pages do as well
+      return;
+    }
+#endif
     const int64_t whole = checked_add(checked_round_up(bytes, 64, where), 64, where);
     block_.reset(std::calloc(static_cast<size_t>(whole), 1));
     if (!block_) throw Error("out-of-memory", "not enough memory for " + std::to_string(bytes) + " bytes", where);
@@ -40,10 +72,8 @@ class AlignedBuffer {
   }
 
  private:
-  struct Free {
-    void operator()(void* block) const { std::free(block); }
-  };
-  std::unique_ptr<void, Free> block_;
+  static constexpr int64_t kHugePage = int64_t{2} << 20;
+  std::unique_ptr<void, FreeBlock> block_;
   std::byte* data_ = nullptr;
   int64_t bytes_ = 0;
 };

@@ -63,6 +63,7 @@ void ThreadPool::run_erased(int64_t count, Call call, const void* context, const
       const std::lock_guard<std::mutex> lock(mutex_);
     }
     wake_.notify_all();
+    ++wakes_;
   }
   drain();
   for (int spins = 0; busy_.load(std::memory_order_acquire) > 0; ++spins) {

@@ -24,6 +24,8 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  // How often a worker had to be woken, which takes a lock.
+  int64_t wakes() const { return wakes_; }
 
   // `task` must not throw. When `cancel` is given and becomes true, the tasks not yet begun are skipped.
   template <typename Task>
@@ -42,6 +44,7 @@ class ThreadPool {
   const void* context_ = nullptr;
   const std::atomic<bool>* cancel_ = nullptr;
   int64_t count_ = 0;
+  int64_t wakes_ = 0;
   alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<int64_t> busy_{0};
   alignas(64) std::atomic<uint64_t> generation_{0};

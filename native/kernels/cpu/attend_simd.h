@@ -305,7 +305,7 @@ class AttendTile {
       const int64_t h = head_of(row);
       for (int64_t i = 0; i < kKeyBlockPages && first + i < plan_.longest; ++i) {
         Reg page = V::load(scores + i * kPageTokens);
-        if (kPageRegs == 2) page = V::add(page, V::load(scores + i * kPageTokens + kLanes));
+        for (int v = 1; v < kPageRegs; ++v) page = V::add(page, V::load(scores + i * kPageTokens + v * kLanes));
         plan_.page_sums[h * plan_.longest + first + i] = V::sum(page);
       }
       plan_.block_maxima[h * plan_.blocks + first / kKeyBlockPages] = max_[row];

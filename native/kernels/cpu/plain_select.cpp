@@ -11,7 +11,7 @@
 //
 // Ties go to the lower index; -0 ties with +0. Sums have a fixed order: a head's exponentials in 16 interleaved sums, then
 // what is left, heads in order. exp is a polynomial whose relative error is below 4e-7 (and e^x is taken as e^-87 below -87),
-// in vectors of 4, which compilers have for any machine. The k-th best is found by three histograms of its bits, O(n). One
+// in vectors of 4, which compilers have for any machine. The k-th best is found bit by bit, a count of the list in vectors each. One
 // task is one query head, then one list: nothing depends on threads.
 // Method: Quest, arXiv:2406.10774, §3.4 (top-K per query head); the vote: ours.
 #include <algorithm>
@@ -28,7 +28,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr int kSums = 16;
-constexpr int64_t kWorthALoop = 8192;  // pages times query heads of a list: some 10 µs
+constexpr int64_t kWorthALoop = 8192;  // pages times query heads of a list: some 10 µs; and there are threads to spare
 
 // The pages that are not forced: [begin, end) of the list.
 struct Range {
@@ -114,45 +114,71 @@ void softmax(const float* scores, float scale, const Range& range, float* vote) 
 }
 
 // Larger for larger floats; -0 as +0.
-inline uint32_t order(float value) {
-  const uint32_t bits = float_to_bits(value + 0.0f);
-  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+inline int32_t order(float value) {
+  const auto bits = static_cast<int32_t>(float_to_bits(value + 0.0f));
+  return bits >= 0 ? bits : bits ^ 0x7fffffff;
 }
 
-// The k-th largest order() of the range (1 ≤ k ≤ its size), and in `above` how many are larger.
-uint32_t kth_largest(const float* vote, const Range& range, int64_t k, int64_t& above) {
-  constexpr int kShifts[] = {21, 10, 0};
-  constexpr uint32_t kBins[] = {2048, 2048, 1024};
-  uint32_t found = 0;
-  uint32_t known = 0;  // bits of `found` that are settled
-  above = 0;
-  for (int pass = 0; pass < 3; ++pass) {
-    uint32_t histogram[2048] = {};
-    for (int64_t i = range.begin; i < range.end; ++i) {
-      const uint32_t key = order(vote[i]);
-      if ((key & known) == found) ++histogram[(key >> kShifts[pass]) & (kBins[pass] - 1)];
+using Keys = int32_t __attribute__((vector_size(4 * kLanes)));
+
+// Keys lie where the votes were.
+inline int32_t key_at(const float* keys, int64_t i) {
+  int32_t key = 0;
+  std::memcpy(&key, keys + i, sizeof key);
+  return key;
+}
+
+int64_t count_from(const float* keys, int64_t count, int32_t least) {
+  constexpr int kVectors = 4;
+  Keys found[kVectors] = {};
+  int64_t i = 0;
+  for (; i + kVectors * kLanes <= count; i += kVectors * kLanes)
+    for (int v = 0; v < kVectors; ++v) {
+      Keys some;
+      std::memcpy(&some, keys + i + v * kLanes, sizeof some);
+      found[v] -= some >= least;  // a lane that holds is -1
     }
-    uint32_t bin = kBins[pass] - 1;
-    while (above + histogram[bin] < k) above += histogram[bin--];
-    found |= bin << kShifts[pass];
-    known |= (kBins[pass] - 1) << kShifts[pass];
-  }
-  return found;
+  int64_t total = 0;
+  for (const Keys& lanes : found)
+    for (int j = 0; j < kLanes; ++j) total += lanes[j];
+  for (; i < count; ++i) total += key_at(keys, i) >= least ? 1 : 0;
+  return total;
 }
 
-// Writes the chosen pages of one list; returns how many.
-int64_t choose(const SelectArgs& args, const Range& range, const float* vote, int32_t* chosen) {
+// The largest key that at least k of the keys reach (1 ≤ k ≤ count), or any that exactly k reach; in `reached` how many do.
+// Bit by bit from the highest: each step counts a list in vectors, and a few steps tell the k-th from the next.
+int32_t kth_largest(const float* keys, int64_t count, int64_t k, int64_t& reached) {
+  uint32_t found = 0;  // keys are signed: 0 stands for the least of them
+  reached = count;
+  for (uint32_t bit = 0x80000000u; bit != 0 && reached != k; bit >>= 1) {
+    const int64_t some = count_from(keys, count, static_cast<int32_t>((found | bit) ^ 0x80000000u));
+    if (some < k) continue;
+    found |= bit;
+    reached = some;
+  }
+  return static_cast<int32_t>(found ^ 0x80000000u);
+}
+
+// Writes the chosen pages of one list; returns how many. The votes become keys in place.
+int64_t choose(const SelectArgs& args, const Range& range, float* vote, int32_t* chosen) {
   int64_t count = 0;
   const auto take = [&](int64_t i) { chosen[count++] = static_cast<int32_t>(i); };
   for (int64_t i = 0; i < range.begin; ++i) take(i);
   const int64_t wanted = args.budget_pages - args.sink_pages - args.recent_pages;
   if (wanted > 0) {
-    int64_t above = 0;
-    const uint32_t threshold = kth_largest(vote, range, wanted, above);
-    int64_t ties = wanted - above;
-    for (int64_t i = range.begin; i < range.end; ++i) {
-      const uint32_t key = order(vote[i]);
-      if (key > threshold || (key == threshold && ties-- > 0)) take(i);
+    const int64_t pages = range.end - range.begin;
+    float* const keys = vote + range.begin;
+    for (int64_t i = 0; i < pages; ++i) {
+      const int32_t key = order(keys[i]);
+      std::memcpy(keys + i, &key, sizeof key);
+    }
+    int64_t reached = 0;
+    const int32_t least = kth_largest(keys, pages, wanted, reached);
+    int64_t ties = pages;  // that are taken: all of them, or where too many reach `least`, the first ones
+    if (reached > wanted) ties = wanted - (least == INT32_MAX ? 0 : count_from(keys, pages, least + 1));
+    for (int64_t i = 0; i < pages; ++i) {
+      const int32_t key = key_at(keys, i);
+      if (key > least || (key == least && ties-- > 0)) take(range.begin + i);
     }
   }
   for (int64_t i = range.end; i < args.pages; ++i) take(i);
@@ -160,7 +186,7 @@ int64_t choose(const SelectArgs& args, const Range& range, const float* vote, in
 }
 
 // The votes of one list, in its workspace row: `heads` rows from `first` on.
-const float* combine(const SelectArgs& args, const Range& range, int64_t first, int64_t heads) {
+float* combine(const SelectArgs& args, const Range& range, int64_t first, int64_t heads) {
   float* vote = args.workspace + first * args.pages;
   if (args.vote == Vote::kSoftmax) {
     for (int64_t h = 1; h < heads; ++h)
@@ -195,14 +221,14 @@ void select(const SelectArgs& args, const Run& run) {
     softmax(args.scores + h * args.pages, scale, range, args.workspace + h * args.pages);
   };
   // A few heads' exponentials take less time than threads that wait for each other once more.
-  const bool apart = args.vote == Vote::kSoftmax && heads * args.pages > kWorthALoop;
+  const bool apart = args.vote == Vote::kSoftmax && heads * args.pages > kWorthALoop && lists < run.pool->threads();
   if (apart) run.pool->run(args.heads, vote_of, run.cancel);
   run.pool->run(
       lists,
       [&](int64_t list) {
         if (args.vote == Vote::kSoftmax && !apart)
           for (int64_t h = list * heads; h < (list + 1) * heads; ++h) vote_of(h);
-        const float* vote = combine(args, range, list * heads, heads);
+        float* const vote = combine(args, range, list * heads, heads);
         args.chosen_count[list] = choose(args, range, vote, args.chosen + list * args.budget_pages);
       },
       run.cancel);

@@ -12,6 +12,8 @@
 // V is the instruction set; as in attend_simd.h nothing here may be other than a template over it.
 #pragma once
 
+#include <cstring>
+
 #include "native/kernels/cpu/op_functions.h"
 
 namespace quire {
@@ -44,6 +46,7 @@ class PageScores {
   struct Stretch {
     const uint16_t* summary;  // first [D, 16], then second
     int64_t begin, end;
+    bool in_order;  // of neighbouring slots, ascending
   };
 
   static void score_entries(const ScoreArgs& args, int64_t g, int64_t begin, int64_t end) {
@@ -52,10 +55,13 @@ class PageScores {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t slot = args.list.slot[i];
       const uint16_t* summary = args.kv.summary(g, slot - slot % kSummaryGroup, 0);
-      if (count > 0 && stretches[count - 1].summary == summary)
-        stretches[count - 1].end = i + 1;
-      else
-        stretches[count++] = {summary, i, i + 1};
+      if (count > 0 && stretches[count - 1].summary == summary) {
+        Stretch& last = stretches[count - 1];
+        last.in_order = last.in_order && slot == args.list.slot[i - 1] + 1;
+        last.end = i + 1;
+      } else {
+        stretches[count++] = {summary, i, i + 1, true};
+      }
     }
     const int64_t heads = args.heads / args.kv.kv_heads;
     for (int64_t h = 0; h < heads; h += V::kHeads) {
@@ -81,19 +87,25 @@ class PageScores {
       }
     for (int64_t i = 0; i < count; i += kGroups) {
       const int64_t some = count - i < kGroups ? count - i : kGroups;
+      // What comes next is asked for meanwhile; behind a task's end most likely what lies behind it.
+      const char* next[kGroups];
+      for (int64_t j = 0; j < kGroups; ++j)
+        next[j] = reinterpret_cast<const char*>(i + kGroups + j < count ? stretches[i + kGroups + j].summary
+                                                                        : stretches[i + some - 1].summary +
+                                                                              (j + 1) * 2 * size * kSummaryGroup);
       switch (heads) {
-        case 1: score_stretches<1>(args, head, factors, stretches + i, some); break;
-        case 2: score_stretches<2>(args, head, factors, stretches + i, some); break;
-        case 3: score_stretches<3>(args, head, factors, stretches + i, some); break;
-        case 4: score_stretches<4>(args, head, factors, stretches + i, some); break;
+        case 1: score_stretches<1>(args, head, factors, stretches + i, some, next); break;
+        case 2: score_stretches<2>(args, head, factors, stretches + i, some, next); break;
+        case 3: score_stretches<3>(args, head, factors, stretches + i, some, next); break;
+        case 4: score_stretches<4>(args, head, factors, stretches + i, some, next); break;
         default: break;
       }
       if constexpr (V::kHeads == 8) {
         switch (heads) {
-          case 5: score_stretches<5>(args, head, factors, stretches + i, some); break;
-          case 6: score_stretches<6>(args, head, factors, stretches + i, some); break;
-          case 7: score_stretches<7>(args, head, factors, stretches + i, some); break;
-          case 8: score_stretches<8>(args, head, factors, stretches + i, some); break;
+          case 5: score_stretches<5>(args, head, factors, stretches + i, some, next); break;
+          case 6: score_stretches<6>(args, head, factors, stretches + i, some, next); break;
+          case 7: score_stretches<7>(args, head, factors, stretches + i, some, next); break;
+          case 8: score_stretches<8>(args, head, factors, stretches + i, some, next); break;
           default: break;
         }
       }
@@ -102,7 +114,7 @@ class PageScores {
 
   template <int kHeads>
   static void score_stretches(const ScoreArgs& args, int64_t head, const float* factors, const Stretch* stretches,
-                              int64_t count) {
+                              int64_t count, const char* const* next) {
     const int64_t size = args.kv.head_size;
     const uint16_t* summaries[kGroups];
     for (int64_t i = 0; i < kGroups; ++i) summaries[i] = stretches[i < count ? i : 0].summary;
@@ -120,6 +132,9 @@ class PageScores {
         first[v] = V::load(at);
         second[v] = V::load(at + size * kSummaryGroup);
       }
+      // A group of summaries has D cache lines.
+#pragma GCC unroll 8
+      for (int i = 0; i < kGroups; ++i) __builtin_prefetch(next[i] + d * 64, 0, 2);
       const float* factor = factors + d * kHeads * 2;
 #pragma GCC unroll 8
       for (int h = 0; h < kHeads; ++h)
@@ -134,11 +149,20 @@ class PageScores {
     for (int h = 0; h < kHeads; ++h)
 #pragma GCC unroll 8
       for (int v = 0; v < kGroups * kRegs; ++v) V::store(results[h] + v * V::kLanes, sums[h][v]);
-    for (int64_t s = 0; s < count; ++s)
-      for (int h = 0; h < kHeads; ++h)
-        for (int64_t i = stretches[s].begin; i < stretches[s].end; ++i)
-          args.scores[(head + h) * args.list.pages + i] =
-              results[h][s * kSummaryGroup + args.list.slot[i] % kSummaryGroup];
+    for (int64_t s = 0; s < count; ++s) {
+      const int64_t begin = stretches[s].begin, some = stretches[s].end - begin;
+      float* const scores = args.scores + head * args.list.pages + begin;
+      if (stretches[s].in_order) {
+        const int64_t place = args.list.slot[begin] % kSummaryGroup;
+        for (int h = 0; h < kHeads; ++h)
+          std::memcpy(scores + h * args.list.pages, results[h] + s * kSummaryGroup + place,
+                      static_cast<size_t>(some) * sizeof(float));
+      } else {
+        for (int h = 0; h < kHeads; ++h)
+          for (int64_t i = 0; i < some; ++i)
+            scores[h * args.list.pages + i] = results[h][s * kSummaryGroup + args.list.slot[begin + i] % kSummaryGroup];
+      }
+    }
   }
 };
 

@@ -279,6 +279,8 @@ function stats(
     patchedTokens: outcome.patchedTokens,
     prefillSeconds: outcome.seconds + tail.seconds,
     decodedTokens: result.tokens.length,
+    draftedTokens: result.drafted,
+    acceptedTokens: result.accepted,
     decodeTokensPerSecond: result.tokens.length / Math.max(result.seconds, 1e-3),
     timeToFirstTokenMs: Math.round((firstTokenMs ?? input.now()) - input.beganMs),
     pagesScored: result.pagesScored,

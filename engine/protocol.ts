@@ -253,6 +253,9 @@ export interface AskStats {
   patchedTokens: number;
   prefillSeconds: number;
   decodedTokens: number;
+  /** Tokens guessed from what was read, and of these the ones that the answer has: they came several at once. */
+  draftedTokens: number;
+  acceptedTokens: number;
   decodeTokensPerSecond: number;
   /** From the request to the first token of the answer. */
   timeToFirstTokenMs: number;

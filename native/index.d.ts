@@ -116,6 +116,11 @@ export interface GenerateOptions {
   forced?: Int32Array;
   /** With `forced`: also return the logits of every step. */
   logits?: boolean;
+  /**
+   * Token ids that the answer may copy from, in order: what follows its last tokens there is guessed and checked several tokens at once.
+   * No bit of the answer depends on it. Absent: nothing is guessed; the GPU's backend never does.
+   */
+  draftFrom?: Int32Array;
 }
 
 export interface GenerateResult {
@@ -128,6 +133,9 @@ export interface GenerateResult {
   pagesAttended: number;
   /** Pages that dense attention would have attended to. */
   pagesTotal: number;
+  /** Tokens guessed from `draftFrom`, and of these the ones that are part of the answer. */
+  drafted: number;
+  accepted: number;
   /** With `observe`: share of the attention probability on the chosen pages, mean over query heads, layers and steps. */
   capturedMass: number;
   /** [pages of the memory, in order of the list], or null. */

@@ -79,6 +79,8 @@ GenerateOptions generate_options_of(const Napi::Object& object) {
   if (object.Has("forced") && !object.Get("forced").IsUndefined())
     options.forced = integers_of(object.Get("forced"), "forced");
   options.logits = object.Has("logits") && object.Get("logits").ToBoolean().Value();
+  if (object.Has("draftFrom") && !object.Get("draftFrom").IsUndefined())
+    options.draft_from = integers_of(object.Get("draftFrom"), "draftFrom");
   return options;
 }
 
@@ -91,6 +93,8 @@ Napi::Value to_js(Napi::Env env, const GenerateResult& result) {
   object.Set("pagesSelected", static_cast<double>(result.counts.selected));
   object.Set("pagesAttended", static_cast<double>(result.counts.attended));
   object.Set("pagesTotal", static_cast<double>(result.counts.total));
+  object.Set("drafted", static_cast<double>(result.drafted));
+  object.Set("accepted", static_cast<double>(result.accepted));
   const double captured =
       result.counts.observed > 0 ? result.counts.captured / static_cast<double>(result.counts.observed) : 0;
   object.Set("capturedMass", captured);

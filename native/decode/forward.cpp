@@ -72,7 +72,7 @@ void Forward::prefill(Memory& memory, const std::vector<int32_t>& tokens, const 
                   "a chunk that is read sparsely begins at a multiple of " + std::to_string(kQueryPages * kPageTokens) +
                       " tokens of its document",
                   "tokens");
-    run(memory, tokens, plan, cancel, attention, logits);
+    run(memory, tokens.data(), plan, cancel, attention, logits);
   } catch (...) {
     const int32_t shortened = memory.roll_back(before);
     if (shortened >= 0) summarize_page(memory, shortened, memory.list().count[memory.pages() - 1]);
@@ -80,32 +80,44 @@ void Forward::prefill(Memory& memory, const std::vector<int32_t>& tokens, const 
   }
 }
 
-void Forward::step(Memory& memory, int32_t token, const Selection& selection, const std::atomic<bool>& cancel,
-                   PageCounts& counts, std::vector<float>* page_mass) {
+void Forward::steps(Memory& memory, const int32_t* tokens, int64_t count, const Selection& selection,
+                    const std::atomic<bool>& cancel, const StepResults& results) {
+  if (count < 1 || count > kMostSteps) throw Error("internal", "too many steps at once", "steps");
   const Memory::Mark before = memory.mark();
-  const ChunkPlan plan = memory.plan_append(1, {});
+  memory.plan_append(count, {}, plan_);
   Attention attention;
   attention.decode = true;
   attention.selection = &selection;
-  attention.counts = &counts;
-  attention.page_mass = page_mass;
+  attention.results = results;
+  if (results.page_mass != nullptr)
+    for (int64_t t = 0; t < count; ++t) grow(results.page_mass[t], plan_.visible[static_cast<size_t>(t)].page + 1);
   try {
-    run(memory, {token}, plan, cancel, attention, nullptr);
+    run(memory, tokens, plan_, cancel, attention, results.logits);
   } catch (...) {
     memory.roll_back(before);  // the page being filled has no summary yet: close_page makes it
     throw;
   }
 }
 
-void Forward::run(Memory& memory, const std::vector<int32_t>& tokens, const ChunkPlan& plan,
-                  const std::atomic<bool>& cancel, const Attention& attention, std::vector<float>* logits) {
+void Forward::keep_steps(Memory& memory, int64_t count, int64_t kept) {
+  if (kept < 1 || kept > count) throw Error("internal", "a step that was not made cannot be kept", "keep_steps");
+  if (kept == count) return;
+  Memory::Mark mark = memory.mark();
+  mark.last_document_tokens -= count - kept;
+  memory.roll_back(mark);  // as in steps
+  const float* const last = x_.data() + (kept - 1) * weights_.geometry.embedding;
+  std::copy(last, last + weights_.geometry.embedding, last_hidden_.begin());
+}
+
+void Forward::run(Memory& memory, const int32_t* tokens, const ChunkPlan& plan, const std::atomic<bool>& cancel,
+                  const Attention& attention, std::vector<float>* logits) {
   const Geometry& g = weights_.geometry;
-  const auto count = static_cast<int64_t>(tokens.size());
+  const auto count = static_cast<int64_t>(plan.slots.size());
   const int64_t qkv_stride = g.q_columns() + 2 * g.kv_columns();
   const Run run{&pool_, &cancel};
   reserve(count);
   rope_.fill(plan.positions, cosine_, sine_);
-  ops_.embed({&weights_.embedding, tokens.data(), x_.data(), count}, run);
+  ops_.embed({&weights_.embedding, tokens, x_.data(), count}, run);
 
   for (int64_t l = 0; l < g.layers; ++l) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(l)];
@@ -130,11 +142,12 @@ void Forward::run(Memory& memory, const std::vector<int32_t>& tokens, const Chun
     ops_.rope({q, qkv_stride, cosine_.data(), sine_.data(), count, g.heads, g.head_size, halves}, run);
     ops_.rope({k, qkv_stride, cosine_.data(), sine_.data(), count, g.kv_heads, g.head_size, halves}, run);
     ops_.append({k, v, qkv_stride, plan.slots.data(), plan.places.data(), count, memory.layer(l)}, run);
-    const bool page_filled = plan.touched_counts.back() == kPageTokens;
-    if (!attention.decode || page_filled)
-      ops_.summarize({memory.summary(), plan.touched_slots.data(), plan.touched_counts.data(),
-                      static_cast<int64_t>(plan.touched_slots.size()), memory.layer(l)},
-                     run);
+    // While answering, the page being filled has no summary: it is forced.
+    const bool filling = attention.decode && plan.touched_counts.back() < kPageTokens;
+    const auto touched = static_cast<int64_t>(plan.touched_slots.size()) - (filling ? 1 : 0);
+    if (touched > 0)
+      ops_.summarize(
+          {memory.summary(), plan.touched_slots.data(), plan.touched_counts.data(), touched, memory.layer(l)}, run);
 
     // What follows is needed of every token, except in the last layer, where only outputs that are asked for are.
     const int64_t first = l + 1 < g.layers || logits != nullptr ? 0 : count - 1;
@@ -170,7 +183,10 @@ void Forward::run(Memory& memory, const std::vector<int32_t>& tokens, const Chun
   std::copy(last, last + g.embedding, last_hidden_.begin());
   has_last_ = true;
   if (logits != nullptr) {
-    logits->resize(static_cast<size_t>(count * g.vocabulary));
+    if (attention.decode)
+      grow(*logits, kMostSteps * g.vocabulary);
+    else
+      logits->resize(static_cast<size_t>(count * g.vocabulary));
     project(x_, count, run, logits->data());
     throw_if_cancelled(cancel);
   }

@@ -23,7 +23,7 @@ struct Selection {
   int64_t sink_pages = 1;
   int64_t recent_pages = 4;
   int64_t dense_layers = 0;  // first layers that stay dense
-  bool force = false;        // score and select even where every page fits the budget
+  bool force = false;        // score and select even where every page fits the budget, or where dense is faster
   bool observe = false;      // choose pages, but attend to all, and measure what the chosen ones would have captured
 };
 
@@ -36,6 +36,8 @@ struct PageCounts {
   double captured = 0;   // attention probability on chosen pages, summed over `observed` (only with Selection::observe)
   int64_t observed = 0;  // query heads × layers × steps
 };
+
+constexpr int64_t kMostSteps = 16;  // of one call of Forward::steps
 
 class Forward {
  public:
@@ -51,7 +53,22 @@ class Forward {
 
   // Appends one token of an answer, attending by selection. page_mass: null, or [pages of the list] grown and added to.
   void step(Memory& memory, int32_t token, const Selection& selection, const std::atomic<bool>& cancel,
-            PageCounts& counts, std::vector<float>* page_mass);
+            PageCounts& counts, std::vector<float>* page_mass) {
+    steps(memory, &token, 1, selection, cancel, {&counts, page_mass, nullptr});
+  }
+
+  // Appends `count` tokens (≤ kMostSteps) as so many calls of step would, bit for bit, in one pass over the weights: each token
+  // chooses its own pages, as if those behind it were not there yet. What comes of each step lies apart, so that the
+  // first ones can be kept: keep_steps. When it throws, the memory is as before.
+  struct StepResults {
+    PageCounts* counts = nullptr;             // [count] added to
+    std::vector<float>* page_mass = nullptr;  // [count] or null; each grown to the pages of its list and added to
+    std::vector<float>* logits = nullptr;     // or null: receives [count, V]; grown to kMostSteps rows
+  };
+  void steps(Memory& memory, const int32_t* tokens, int64_t count, const Selection& selection,
+             const std::atomic<bool>& cancel, const StepResults& results);
+  // After steps(count): the tokens behind the first `kept` (≥ 1) are taken out of the memory again.
+  void keep_steps(Memory& memory, int64_t count, int64_t kept);
 
   // Computes the summaries of the page being filled, in every layer; a document that ends there can then be selected.
   void close_page(const Memory& memory);
@@ -66,19 +83,29 @@ class Forward {
  private:
   // How the layers of one call attend.
   struct Attention {
-    bool decode = false;                   // one token, by selection
+    bool decode = false;                   // each token on its own, by selection
     const Selection* selection = nullptr;  // null: everything
-    PageCounts* counts = nullptr;          // decode only
-    std::vector<float>* page_mass = nullptr;
+    StepResults results;                   // decode only
   };
-  void run(Memory& memory, const std::vector<int32_t>& tokens, const ChunkPlan& plan, const std::atomic<bool>& cancel,
+  // One token of a decode call.
+  struct Step {
+    int64_t row = 0;  // of the call
+    PageList list;    // what lies before it, its own page with it
+    Visible visible;
+    PageCounts* counts = nullptr;
+    float* page_mass = nullptr;  // [pages of the list] or null
+  };
+  void run(Memory& memory, const int32_t* tokens, const ChunkPlan& plan, const std::atomic<bool>& cancel,
            const Attention& attention, std::vector<float>* logits);
   // forward_attend.cpp
   void attend(const Memory& memory, int64_t layer, int64_t first, const ChunkPlan& plan, const Run& run,
               const Attention& attention);
   void attend_all(const Memory& memory, int64_t layer, int64_t first, int64_t end, const ChunkPlan& plan,
-                  const Run& run, const Attention& attention);
-  void attend_chosen(const Memory& memory, int64_t layer, const Run& run, const Attention& attention);
+                  const Run& run);
+  void attend_step(const Memory& memory, int64_t layer, const Step& step, const Selection& selection, const Run& run);
+  void attend_step_all(const Memory& memory, int64_t layer, const Step& step, const Run& run);
+  void attend_step_chosen(const Memory& memory, int64_t layer, const Step& step, const Selection& selection,
+                          const Run& run);
   void attend_blocks(const Memory& memory, int64_t layer, int64_t first, const ChunkPlan& plan, const Run& run,
                      const Selection& selection);
   AttendArgs attend_args(const Memory& memory, int64_t layer, int64_t first, int64_t tokens);
@@ -124,6 +151,7 @@ class Forward {
   std::vector<QueryBlock> choosing_;
   std::vector<Visible> visible_;
   std::vector<AttendArgs> calls_;
+  ChunkPlan plan_;  // of the steps under way
 
   std::vector<float> last_hidden_;  // [E] of the last token appended, before the final norm
   bool has_last_ = false;

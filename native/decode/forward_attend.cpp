@@ -22,6 +22,15 @@ bool selects(const Selection& selection, int64_t layer, int64_t pages) {
   return selection.force || pages > selection.page_budget / kPageTokens;
 }
 
+// Up to this many times the page budget a step is dense all the same: scoring and selecting take about as long as what they
+// save there (`bench -- cpu-steps`; Zen 4, 2 threads, a busy machine). Not timed at run time: an answer may not depend on that.
+constexpr int64_t kDenseBudgets = 2;
+
+bool selects_in_step(const Selection& selection, int64_t layer, int64_t pages) {
+  if (!selects(selection, layer, pages)) return false;
+  return selection.force || selection.observe || pages > kDenseBudgets * (selection.page_budget / kPageTokens);
+}
+
 // The entries that a list chose, followed by `own`; `slots` and `counts` have room for them.
 PageList list_of_chosen(const PageList& list, const int32_t* chosen, int64_t count, const PageList& own, int32_t* slots,
                         int32_t* counts) {
@@ -38,26 +47,32 @@ PageList list_of_chosen(const PageList& list, const int32_t* chosen, int64_t cou
 
 void Forward::attend(const Memory& memory, int64_t layer, int64_t first, const ChunkPlan& plan, const Run& run,
                      const Attention& attention) {
-  const int64_t pages = memory.pages();
   const auto tokens = static_cast<int64_t>(plan.visible.size());
   if (attention.decode) {
-    attention.counts->total += pages * memory.layer(layer).kv_heads;
-    if (selects(*attention.selection, layer, pages)) return attend_chosen(memory, layer, run, attention);
-    attention.counts->attended += pages * memory.layer(layer).kv_heads;
-  } else if (attention.selection != nullptr) {
-    int64_t dense_from = first;  // what lies between blocks that choose attends together
-    for (const QueryBlock& block : plan.blocks) {
-      const int64_t end = block.first_token + block.tokens;
-      if (end <= first || !selects(*attention.selection, layer, block.first_page)) continue;
-      if (block.first_token > dense_from)
-        attend_all(memory, layer, dense_from, block.first_token, plan, run, attention);
-      dense_from = end;
+    const PageList list = memory.list();
+    for (int64_t t = first; t < tokens; ++t) {
+      const Visible visible = plan.visible[static_cast<size_t>(t)];
+      std::vector<float>* const mass = attention.results.page_mass;
+      attend_step(memory, layer,
+                  {t,
+                   {list.slot, list.count, visible.page + 1},
+                   visible,
+                   attention.results.counts + t,
+                   mass == nullptr ? nullptr : mass[t].data()},
+                  *attention.selection, run);
     }
-    if (dense_from < tokens) attend_all(memory, layer, dense_from, tokens, plan, run, attention);
-    attend_blocks(memory, layer, first, plan, run, *attention.selection);
     return;
   }
-  attend_all(memory, layer, first, tokens, plan, run, attention);
+  if (attention.selection == nullptr) return attend_all(memory, layer, first, tokens, plan, run);
+  int64_t dense_from = first;  // what lies between blocks that choose attends together
+  for (const QueryBlock& block : plan.blocks) {
+    const int64_t end = block.first_token + block.tokens;
+    if (end <= first || !selects(*attention.selection, layer, block.first_page)) continue;
+    if (block.first_token > dense_from) attend_all(memory, layer, dense_from, block.first_token, plan, run);
+    dense_from = end;
+  }
+  if (dense_from < tokens) attend_all(memory, layer, dense_from, tokens, plan, run);
+  attend_blocks(memory, layer, first, plan, run, *attention.selection);
 }
 
 // Score and select. Returns the budget, which is a list's length in `chosen`.
@@ -96,68 +111,96 @@ AttendArgs Forward::attend_args(const Memory& memory, int64_t layer, int64_t fir
 
 // Tokens [first, end) of the chunk, each to everything that it sees.
 void Forward::attend_all(const Memory& memory, int64_t layer, int64_t first, int64_t end, const ChunkPlan& plan,
-                         const Run& run, const Attention& attention) {
+                         const Run& run) {
   const PageList list = memory.list();
   AttendArgs args = attend_args(memory, layer, first, end - first);
   args.lists = &list;
   args.list_count = 1;
   args.visible = plan.visible.data() + first;
-  args.split = attention.decode;
-  if (attention.page_mass != nullptr) {
-    grow(list_mass_, list.pages);
-    args.page_mass = list_mass_.data();
-    args.mass_stride = list.pages;
-  }
   grow(attend_workspace_, attend_workspace(args, pool_.threads()));
   args.workspace = attend_workspace_.data();
   ops_.attend(args, run);
-  if (attention.page_mass != nullptr)
-    for (int64_t i = 0; i < list.pages; ++i)
-      (*attention.page_mass)[static_cast<size_t>(i)] += list_mass_[static_cast<size_t>(i)];
 }
 
-// The one token of a decode step, to the pages that it chose.
-void Forward::attend_chosen(const Memory& memory, int64_t layer, const Run& run, const Attention& attention) {
+void Forward::attend_step(const Memory& memory, int64_t layer, const Step& step, const Selection& selection,
+                          const Run& run) {
+  const int64_t all = step.list.pages * memory.layer(layer).kv_heads;
+  step.counts->total += all;
+  if (selects_in_step(selection, layer, step.list.pages))
+    return attend_step_chosen(memory, layer, step, selection, run);
+  step.counts->attended += all;
+  attend_step_all(memory, layer, step, run);
+}
+
+// One token of a decode step, to everything before it. Room is made for all that the memory can hold, so that a loop of steps
+// allocates nothing.
+void Forward::attend_step_all(const Memory& memory, int64_t layer, const Step& step, const Run& run) {
+  AttendArgs args = attend_args(memory, layer, step.row, 1);
+  PageList most = step.list;
+  most.pages = memory.capacity();
+  args.lists = &most;
+  args.list_count = 1;
+  args.visible = &step.visible;
+  args.split = true;
+  if (step.page_mass != nullptr) {
+    grow(list_mass_, most.pages);
+    args.page_mass = list_mass_.data();
+    args.mass_stride = most.pages;
+  }
+  grow(attend_workspace_, attend_workspace(args, pool_.threads()));
+  args.workspace = attend_workspace_.data();
+  args.lists = &step.list;
+  args.mass_stride = step.list.pages;
+  ops_.attend(args, run);
+  if (step.page_mass != nullptr)
+    for (int64_t i = 0; i < step.list.pages; ++i) step.page_mass[i] += list_mass_[static_cast<size_t>(i)];
+}
+
+// One token of a decode step, to the pages that it chose.
+void Forward::attend_step_chosen(const Memory& memory, int64_t layer, const Step& step, const Selection& selection,
+                                 const Run& run) {
   const Geometry& g = weights_.geometry;
-  const Selection& selection = *attention.selection;
-  const PageList list = memory.list();
+  const PageList& list = step.list;
   const int64_t lists = selection.vote == Vote::kPerHead ? g.heads : g.kv_heads;
-  const int64_t room = std::min(list.pages, budget_pages(selection));
-  grow(scores_, g.heads * list.pages);
-  grow(select_workspace_, g.heads * list.pages);
-  grow(chosen_, lists * room);
+  const int64_t most = memory.capacity();
+  grow(scores_, g.heads * most);
+  grow(select_workspace_, g.heads * most);
+  grow(chosen_, lists * std::min(most, budget_pages(selection)));
   grow(chosen_count_, lists);
+  AttendArgs args = attend_args(memory, layer, step.row, 1);
   Choice choice;
   choice.list = list;
-  choice.kv = memory.layer(layer);
-  choice.q = qkv_.data();
+  choice.kv = args.kv;
+  choice.q = args.q;
   choice.heads = g.heads;
   choice.scores = scores_.data();
   choice.workspace = select_workspace_.data();
   choice.chosen = chosen_.data();
   choice.chosen_count = chosen_count_.data();
   const int64_t budget = choose(memory.summary(), choice, selection, run);
-  attention.counts->scored += list.pages * g.kv_heads;
+  step.counts->scored += list.pages * g.kv_heads;
   int64_t longest = list.pages;
   lists_.assign(static_cast<size_t>(lists), list);
   if (!selection.observe) {
     longest = budget;
     grow(chosen_slots_, lists * budget);
     grow(chosen_counts_, lists * budget);
-    for (int64_t i = 0; i < lists; ++i)
-      lists_[static_cast<size_t>(i)] =
-          list_of_chosen(list, choice.chosen + i * budget, choice.chosen_count[i], PageList{},
-                         chosen_slots_.data() + i * budget, chosen_counts_.data() + i * budget);
+    for (int64_t i = 0; i < lists; ++i) {
+      int32_t* const counts = chosen_counts_.data() + i * budget;
+      lists_[static_cast<size_t>(i)] = list_of_chosen(list, choice.chosen + i * budget, choice.chosen_count[i],
+                                                      PageList{}, chosen_slots_.data() + i * budget, counts);
+      counts[choice.chosen_count[i] - 1] = step.visible.count;  // its own page, which is forced
+    }
   }
   for (int64_t i = 0; i < lists; ++i) {
-    attention.counts->selected += chosen_count_[static_cast<size_t>(i)];
-    attention.counts->attended += lists_[static_cast<size_t>(i)].pages;
+    step.counts->selected += chosen_count_[static_cast<size_t>(i)];
+    step.counts->attended += lists_[static_cast<size_t>(i)].pages;
   }
-  AttendArgs args = attend_args(memory, layer, 0, 1);
   args.lists = lists_.data();
   args.list_count = lists;
+  args.visible = selection.observe ? &step.visible : nullptr;
   args.split = true;
-  if (attention.page_mass != nullptr || selection.observe) {
+  if (step.page_mass != nullptr || selection.observe) {
     grow(list_mass_, lists * longest);
     args.page_mass = list_mass_.data();
     args.mass_stride = longest;
@@ -171,11 +214,11 @@ void Forward::attend_chosen(const Memory& memory, int64_t layer, const Run& run,
     const int32_t* const chosen = chosen_.data() + i * budget;
     for (int64_t j = 0; j < chosen_count_[static_cast<size_t>(i)]; ++j) {
       const float of_page = mass[selection.observe ? chosen[j] : j];
-      attention.counts->captured += selection.observe ? of_page : 0;
-      if (attention.page_mass != nullptr) (*attention.page_mass)[static_cast<size_t>(chosen[j])] += of_page;
+      step.counts->captured += selection.observe ? of_page : 0;
+      if (step.page_mass != nullptr) step.page_mass[chosen[j]] += of_page;
     }
   }
-  if (selection.observe) attention.counts->observed += g.heads;
+  if (selection.observe) step.counts->observed += g.heads;
 }
 
 // The tokens from `first` on of every query block that chooses: to the pages before the block that its tokens chose together,

@@ -1,4 +1,5 @@
-// generate.h — the token loop: sample, hand out, append, until a stop token, the length, or a cancel.
+// generate.h — the token loop: sample, hand out, append, until a stop token, the length, or a cancel; guesses (draft.h) are
+// checked several tokens at once.
 //
 // Runs on a native thread; nothing is asked of the caller per token.
 #pragma once
@@ -21,6 +22,8 @@ struct GenerateOptions {
   bool page_mass = false;
   std::vector<int32_t> forced;  // teacher forcing: these tokens instead of sampled ones; empty: none
   bool logits = false;          // with forced: the logits before each token
+  std::vector<int32_t>
+      draft_from;  // text that the answer may copy: guesses from it are checked several at once; empty: none
 };
 
 struct GenerateResult {
@@ -28,6 +31,8 @@ struct GenerateResult {
   std::string stop;             // "stop-token", "length", "cancelled", "full"
   double seconds = 0;
   PageCounts counts;
+  int64_t drafted = 0;                   // tokens guessed (draft.h)
+  int64_t accepted = 0;                  // of these, the ones that are part of the answer
   std::vector<float> page_mass;          // [pages of the list]
   std::vector<float> log_probabilities;  // of forced tokens
   std::vector<float> logits;             // [forced, V]

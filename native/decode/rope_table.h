@@ -19,6 +19,7 @@ class RopeTable {
  public:
   RopeTable(int64_t head_size, float base, const RopeScaling& scaling);
   // Fills cosine and sine, [positions, head_size / 2] each. A value depends on its position alone.
+  // They grow where they must.
   void fill(const std::vector<int64_t>& positions, std::vector<float>& cosine, std::vector<float>& sine) const;
 
   // What a backend needs that makes its own cosines.

@@ -38,10 +38,11 @@ Sampler::Sampler(const Sampling& options) : options_(options), random_(options.s
 
 int32_t Sampler::next(std::vector<float>& logits, const std::vector<int32_t>& answer) {
   if (options_.repeat_penalty != 1.0f) {
-    std::vector<int32_t> seen(answer);
-    std::sort(seen.begin(), seen.end());
-    seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-    for (const int32_t token : seen) {
+    seen_.reserve(answer.capacity());
+    seen_.assign(answer.begin(), answer.end());
+    std::sort(seen_.begin(), seen_.end());
+    seen_.erase(std::unique(seen_.begin(), seen_.end()), seen_.end());
+    for (const int32_t token : seen_) {
       float& logit = logits[static_cast<size_t>(token)];
       logit = logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
     }
@@ -53,6 +54,8 @@ int32_t Sampler::next(std::vector<float>& logits, const std::vector<int32_t>& an
   const double best_logit = logits[static_cast<size_t>(top)];
   const double temperature = options_.temperature;
   candidates_.clear();
+  candidates_.reserve(logits.size());
+  weights_.reserve(logits.size());
   for (size_t i = 0; i < logits.size(); ++i)
     if ((logits[i] - best_logit) / temperature > -40) candidates_.push_back(static_cast<int32_t>(i));
   std::sort(candidates_.begin(), candidates_.end(), [&](int32_t a, int32_t b) {

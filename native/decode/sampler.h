@@ -30,7 +30,8 @@ class Sampler {
  private:
   Sampling options_;
   std::mt19937_64 random_;
-  std::vector<int32_t> candidates_;
+  // Room that is used again: a token loop allocates nothing.
+  std::vector<int32_t> seen_, candidates_;
   std::vector<double> weights_;
 };
 

@@ -26,6 +26,7 @@ Memory::Memory(const Geometry& geometry, int64_t pages, Summary summary, Place p
   const int64_t page_values = 2 * kPageTokens * geometry.head_size;
   const int64_t layer_pages = checked_mul(checked_mul(geometry.kv_heads, slots, "pages"), page_values, "pages");
   const int64_t layer_summaries = geometry.kv_heads * slots * 2 * geometry.head_size;
+  for (std::vector<int32_t>* list : {&free_, &slots_, &counts_}) list->reserve(static_cast<size_t>(pages));
   for (int64_t slot = pages - 1; slot >= 0; --slot) free_.push_back(static_cast<int32_t>(slot));
   if (place == Place::kDevice) return;
   pages_buffer_ = AlignedBuffer(checked_mul(checked_mul(layer_pages, geometry.layers, "pages"), 2, "pages"), "pages");
@@ -50,7 +51,21 @@ void Memory::add_page(int64_t count_of_tokens) {
   counts_.push_back(static_cast<int32_t>(count_of_tokens));
 }
 
+void ChunkPlan::clear() {
+  for (std::vector<int32_t>* values : {&slots, &places, &touched_slots, &touched_counts}) values->clear();
+  positions.clear();
+  visible.clear();
+  blocks.clear();
+  begins_inside_block = false;
+}
+
 ChunkPlan Memory::plan_append(int64_t tokens, const std::vector<int32_t>& starts) {
+  ChunkPlan plan;
+  plan_append(tokens, starts, plan);
+  return plan;
+}
+
+void Memory::plan_append(int64_t tokens, const std::vector<int32_t>& starts, ChunkPlan& plan) {
   int64_t previous = -1;
   for (const int32_t start : starts) {
     if (start <= previous || start >= tokens)
@@ -73,7 +88,7 @@ ChunkPlan Memory::plan_append(int64_t tokens, const std::vector<int32_t>& starts
     throw Error("memory-full", "the memory has " + std::to_string(free_pages()) + " free pages, the chunk needs " +
                                    std::to_string(needed));
 
-  ChunkPlan plan;
+  plan.clear();
   size_t next_start = 0;
   for (int64_t t = 0; t < tokens; ++t) {
     if (next_start < starts.size() && starts[next_start] == t) {
@@ -102,7 +117,6 @@ ChunkPlan Memory::plan_append(int64_t tokens, const std::vector<int32_t>& starts
     ++document.tokens;
     ++tokens_;
   }
-  return plan;
 }
 
 void Memory::add_document(int64_t tokens, int64_t position) {

@@ -38,6 +38,7 @@ struct ChunkPlan {
   std::vector<int32_t> touched_slots, touched_counts;  // pages whose summaries change, with their new counts
   std::vector<QueryBlock> blocks;                      // every token is in one
   bool begins_inside_block = false;                    // the first block's first tokens came with an earlier chunk
+  void clear();
 };
 
 class Memory {
@@ -50,6 +51,8 @@ class Memory {
   // Gives T tokens their places at the end. starts: ascending indices in [0, T) where a new document begins. The list grows
   // at once. Throws "memory-full" (nothing changed), "bad-option" for starts out of order or no document to continue.
   ChunkPlan plan_append(int64_t tokens, const std::vector<int32_t>& starts);
+  // The same into `plan`, whose room is used again: a token loop then allocates nothing.
+  void plan_append(int64_t tokens, const std::vector<int32_t>& starts, ChunkPlan& plan);
 
   // Takes pages for one document of `tokens` tokens at the end, the first of them at `position`; its bytes are the caller's to fill.
   // Throws "memory-full" (nothing changed), "bad-option" for no tokens or a position below 0.

@@ -49,6 +49,8 @@ const resultSchema = z.strictObject({
     patchedTokens: count,
     prefillSeconds: z.number().positive(),
     decodedTokens: count,
+    draftedTokens: count,
+    acceptedTokens: count,
     decodeTokensPerSecond: z.number().positive(),
     timeToFirstTokenMs: z.number().positive(),
     pagesScored: count,

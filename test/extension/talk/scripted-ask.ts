@@ -58,6 +58,8 @@ export function result(question: string, answer: string, changes: Partial<AskRes
       patchedTokens: 0,
       prefillSeconds: 0.5,
       decodedTokens: 12,
+      draftedTokens: 0,
+      acceptedTokens: 0,
       decodeTokensPerSecond: 30,
       timeToFirstTokenMs: 700,
       pagesScored: 10,

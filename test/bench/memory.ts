@@ -41,14 +41,22 @@ const { values } = parseArgs({
     /** 0: one per core; on a machine that others use, 1 waits for nobody. */
     threads: { type: "string", default: "0" },
     json: { type: "boolean", default: false },
+    /** Only saving and restoring: the other row is kept as it was. */
+    disk: { type: "boolean", default: false },
     /** Where the memories are put: the disk that is measured. */
     folder: { type: "string", default: tmpdir() },
   },
 });
 
+/** Of the processor, of the last call of seconds(): what is left of it on a busy machine. */
+let cpuSeconds = 0;
+
 async function seconds(work: () => Promise<unknown> | unknown): Promise<number> {
   const began = performance.now();
+  const before = process.cpuUsage();
   await work();
+  const { user, system } = process.cpuUsage(before);
+  cpuSeconds = (user + system) / 1e6;
   return (performance.now() - began) / 1000;
 }
 
@@ -156,10 +164,16 @@ async function savingAndRestoring(): Promise<Row[]> {
   const files = segmentsIn(home);
   const bytes = files.reduce((sum, one) => sum + statSync(one).size, 0);
   const speed = (times: readonly number[]): number => bytes / median(times) / 1e9;
-  const taken = { written: [], saved: [], cold: [], coldPlain: [], warm: [], warmPlain: [] } as Record<
-    string,
-    number[]
-  >;
+  const taken = {
+    written: [],
+    saved: [],
+    cold: [],
+    coldPlain: [],
+    warm: [],
+    warmPlain: [],
+    savedCpu: [],
+    warmCpu: [],
+  } as Record<string, number[]>;
   let canForget = true;
   for (let round = 0; round < rounds; round++) {
     const target = path.join(home, "plain");
@@ -169,6 +183,7 @@ async function savingAndRestoring(): Promise<Row[]> {
     // A memory that was restored is saved elsewhere: no token is computed in between.
     const again = begin(storeIn(path.join(home, "first")));
     await again.read(documents, never, () => {});
+    await again.settled();
     const other = storeIn(folder);
     taken.saved?.push(
       await seconds(async () => {
@@ -178,6 +193,7 @@ async function savingAndRestoring(): Promise<Row[]> {
         await other.settled();
       }),
     );
+    taken.savedCpu?.push(cpuSeconds);
     again.dispose();
     rmSync(folder, { recursive: true });
     const restore = async (): Promise<number> => {
@@ -186,6 +202,7 @@ async function savingAndRestoring(): Promise<Row[]> {
         const { prefilledTokens } = await restored.read(documents, never, () => {});
         if (prefilledTokens > 0) throw new Error(`${prefilledTokens} tokens were read again`);
       });
+      await restored.settled();
       restored.dispose();
       return time;
     };
@@ -197,22 +214,30 @@ async function savingAndRestoring(): Promise<Row[]> {
     }
     taken.warmPlain?.push(await seconds(() => plainRead(files)));
     taken.warm?.push(await restore());
+    taken.warmCpu?.push(cpuSeconds);
   }
   held.dispose();
-  const row = (what: string, ours: number[] = [], plain: number[] = [], limit?: number): Row => ({
+  const row = (what: string, ours: number[] = [], plain: number[] = [], limit?: number, cpu?: number[]): Row => ({
     what,
     GBps: speed(ours),
     plainGBps: speed(plain),
     value: speed(ours) / speed(plain),
+    ...(cpu === undefined ? {} : { GBPerCpuSecond: speed(cpu) }),
     ...(limit === undefined ? {} : { atLeast: limit }),
   });
   return [
     { what: "bytes per token on disk", value: bytes / total, inMemory: pageBytes / 16, bytes },
-    row("saving over writing and flushing the same bytes", taken.saved, taken.written, 0.7),
+    row("saving over writing and flushing the same bytes", taken.saved, taken.written, 0.7, taken.savedCpu),
     ...(canForget
       ? [row("restoring over reading the same bytes, from the disk", taken.cold, taken.coldPlain, 0.7)]
       : []),
-    row("restoring over reading the same bytes, from the system's cache", taken.warm, taken.warmPlain),
+    row(
+      "restoring over reading the same bytes, from the system's cache",
+      taken.warm,
+      taken.warmPlain,
+      undefined,
+      taken.warmCpu,
+    ),
   ];
 }
 
@@ -225,7 +250,7 @@ function handleOf(held: HeldMemory): Memory {
 try {
   const origin = provenance();
   const rows: Row[] = [];
-  for (const measured of [...(await savingAndRestoring()), await reading()]) {
+  for (const measured of [...(await savingAndRestoring()), ...(values.disk ? [] : [await reading()])]) {
     const value = Number(measured.value);
     const within =
       (measured.limit === undefined || value <= Number(measured.limit)) &&
@@ -244,7 +269,8 @@ try {
     rows.push(whole);
     printRow(whole, values.json);
   }
-  writeRows("memory", [...readRows("memory").filter((row) => row.model !== values.model), ...rows]);
+  const isOld = (row: Row): boolean => rows.some(({ model: of, what }) => of === row.model && what === row.what);
+  writeRows("memory", [...readRows("memory").filter((row) => !isOld(row)), ...rows]);
 } finally {
   model.dispose();
   rmSync(home, { recursive: true, force: true });

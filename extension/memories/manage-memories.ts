@@ -8,8 +8,9 @@ import { everythingText, memoryName, modelsStayText } from "../../words/memories
 import { longestMessage, sayFailure } from "../editor-words.ts";
 import { type CommandName, type Commands, memoriesViewId } from "../names.ts";
 import type { Services } from "../services.ts";
-import { noticeText } from "../talk/notice-text.ts";
+import { noticeText, rowText } from "../talk/notice-text.ts";
 import { MemoriesView } from "./memories-view.ts";
+import { memoryItems } from "./memory-items.ts";
 
 type MemoryCommand = Extract<CommandName, `quire.memories.${string}`>;
 
@@ -25,9 +26,10 @@ export function createMemories({ engine, log }: Services): { commands: Commands<
 
   /** Runs `work` on the row that is meant, with a bar in the view, and lists again. */
   const onRow = (work: (row: MemoryRow) => Promise<void>) => async (given: unknown) => {
-    const row = view.rowOf(given);
-    if (row === undefined) return void vscode.window.showInformationMessage(vscode.l10n.t("Choose a memory first."));
-    await guarded(() => work(row));
+    await guarded(async () => {
+      const row = view.rowOf(given) ?? (await chooseRow(engine));
+      if (row !== undefined) await work(row);
+    });
   };
   const guarded = async (work: () => Promise<void>): Promise<void> => {
     try {
@@ -106,6 +108,17 @@ export function createMemories({ engine, log }: Services): { commands: Commands<
       view.dispose();
     },
   };
+}
+
+/** Where no row is selected: a focused one need not be. */
+async function chooseRow(engine: Services["engine"]): Promise<MemoryRow | undefined> {
+  const items = memoryItems((await engine.listMemories()).rows, [], Date.now());
+  const placeHolder = vscode.l10n.t("Choose a memory");
+  const chosen = await vscode.window.showQuickPick(
+    items.map(({ row, label, description }) => ({ row, label: rowText(label), description: rowText(description) })),
+    { placeHolder },
+  );
+  return chosen?.row;
 }
 
 async function confirm(question: string, detail: string, button: string): Promise<boolean> {

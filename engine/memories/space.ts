@@ -32,9 +32,9 @@ export class DiskSpace {
   }
 
   /** Removes what was not used for longest until `bytes` more fit; never a file of `keep`. False: they do not fit. */
-  async makeRoom(bytes: number, keep: Iterable<string> | (() => Iterable<string>)): Promise<boolean> {
+  async makeRoom(bytes: number, keep: () => Iterable<string>): Promise<boolean> {
     if (this.#used !== undefined && this.#used + bytes <= this.#cap) return true;
-    const kept = new Set(typeof keep === "function" ? keep() : keep);
+    const kept = new Set(keep());
     const folders = await foldersIn(this.#folder);
     let used = 0;
     for (const { folder, files } of folders) {

@@ -28,13 +28,13 @@ describe("the cap on memories", () => {
     const old = store("old", ["a", "b", "c"], now - 2 * hour);
     const recent = store("recent", ["a", "b", "c"], now - hour);
     const space = new DiskSpace(folder, await used());
-    assert.equal(await space.makeRoom(segmentBytes, []), true);
+    assert.equal(await space.makeRoom(segmentBytes, () => []), true);
     assert.deepEqual(
       old.segments.map((file) => existsSync(file)),
       [true, true, false],
     );
     assert.ok(existsSync(old.manifest), "what is left of it can be loaded");
-    assert.equal(await new DiskSpace(folder, await used()).makeRoom(2 * segmentBytes, []), true);
+    assert.equal(await new DiskSpace(folder, await used()).makeRoom(2 * segmentBytes, () => []), true);
     assert.equal(existsSync(inFolder("old")), false);
     assert.equal(left(recent.segments), 3);
   });
@@ -46,10 +46,10 @@ describe("the cap on memories", () => {
     const row = rows.find(({ workspace }) => workspace.includes("/w/pinned"));
     await pinMemory(folder, row?.id ?? "", true);
     const cap = await used();
-    assert.equal(await new DiskSpace(folder, cap).makeRoom(2 * segmentBytes, []), true);
+    assert.equal(await new DiskSpace(folder, cap).makeRoom(2 * segmentBytes, () => []), true);
     assert.deepEqual([left(pinned.segments), left(other.segments)], [2, 0]);
     assert.equal(
-      await new DiskSpace(folder, cap).makeRoom(cap - segmentBytes - 900, []),
+      await new DiskSpace(folder, cap).makeRoom(cap - segmentBytes - 900, () => []),
       true,
       "then pinned ones go too",
     );
@@ -68,7 +68,7 @@ describe("the cap on memories", () => {
     const [abandoned, young] = ["x", "y"].map((name) => path.join(inFolder("one"), `${hashOf(name)}.1.tmp`));
     for (const file of [abandoned ?? "", young ?? ""]) writeFileSync(file, "half");
     utimesSync(abandoned ?? "", new Date(now - 2 * hour), new Date(now - 2 * hour));
-    await new DiskSpace(folder, 1e9).makeRoom(1, []);
+    await new DiskSpace(folder, 1e9).makeRoom(1, () => []);
     assert.deepEqual([existsSync(abandoned ?? ""), existsSync(young ?? "")], [false, true]);
   });
 
@@ -76,7 +76,7 @@ describe("the cap on memories", () => {
     const { segments } = store("one", ["a"], now);
     writeFileSync(path.join(folder, "note.txt"), "x".repeat(5000));
     writeFileSync(path.join(inFolder("one"), "note.txt"), "someone's");
-    assert.equal(await new DiskSpace(folder, 0).makeRoom(0, []), false);
+    assert.equal(await new DiskSpace(folder, 0).makeRoom(0, () => []), false);
     assert.equal(left(segments), 0);
     assert.deepEqual(readdirSync(inFolder("one")), ["note.txt"]);
   });

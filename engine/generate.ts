@@ -44,7 +44,7 @@ export async function generate(
     write(decoder.push(tokens));
   };
   const result = await memory.generate(
-    { maxTokens, sampling, selection, stopTokens: model.chat.stopTokens, pageMass: true, draftFrom: memory.text() },
+    { maxTokens, sampling, selection, stopTokens: model.chat.stopTokens, pageMass: true },
     AbortSignal.any([signal, repeats.signal]),
     show,
   );

@@ -172,17 +172,6 @@ export class HeldMemory {
     return this.#tail.length;
   }
 
-  /** Token ids of everything in memory, in order, the tail included. */
-  text(): Int32Array {
-    const text = new Int32Array(tokensOf(this.#held) + this.#tail.length);
-    let at = 0;
-    for (const tokens of [...this.#held.map((document) => document.tokens), this.#tail]) {
-      text.set(tokens, at);
-      at += tokens.length;
-    }
-    return text;
-  }
-
   /** Index of the first page of each document, and of the tail. */
   firstPages(): number[] {
     let page = 0;

@@ -148,7 +148,8 @@ export class SharedClient extends Talk {
       const client = new SharedClient(link, lines);
       const greeting = client.request<EngineInfo>(methods.initialize, { protocolVersion, client: "test", keepMinutes });
       // A process that is being killed is still connected to; as the product's clients do, it is tried again.
-      const info = await Promise.race([greeting, link.ended.then(() => undefined)]);
+      const info = await Promise.race([greeting.catch(() => undefined), link.ended.then(() => undefined)]);
+      if (info === undefined) client.hangUp();
       if (info !== undefined) return Object.assign(client, { info });
     }
   }

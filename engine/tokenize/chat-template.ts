@@ -40,7 +40,8 @@ export interface ChatDeps {
 const maxTemplateLength = 200_000;
 const maxRenderedLength = 100_000;
 const memoryLimits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
-const realDeps: ChatDeps = { start: (job) => startWorker(job, memoryLimits), timeout: 10_000 };
+/** Six times what a busy machine was seen to need; a template that never ends holds a thread of its own, and opening can be stopped. */
+const realDeps: ChatDeps = { start: (job) => startWorker(job, memoryLimits), timeout: 60_000 };
 
 const chatMl =
   "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}" +

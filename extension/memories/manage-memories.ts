@@ -21,7 +21,7 @@ export function createMemories({ engine, log }: Services): { commands: Commands<
   );
   // An answer may have kept something, or let something go.
   const watching = engine.onDidChange(() => {
-    if (view.visible && engine.state.state === "ready") view.refresh();
+    if (view.visible && engine.state.state === "ready") void view.refresh();
   });
 
   /** Runs `work` on the row that is meant, with a bar in the view, and lists again. */
@@ -37,7 +37,7 @@ export function createMemories({ engine, log }: Services): { commands: Commands<
     } catch (error) {
       await sayFailure(error, log);
     } finally {
-      view.refresh();
+      await view.refresh();
     }
   };
   const inView = <Result>(work: () => Promise<Result>): Thenable<Result> =>
@@ -110,9 +110,11 @@ export function createMemories({ engine, log }: Services): { commands: Commands<
   };
 }
 
-/** Where no row is selected: a focused one need not be. */
+/** Where no row is selected: a focused one need not be. Of one there is no choice; what is done to it is asked before. */
 async function chooseRow(engine: Services["engine"]): Promise<MemoryRow | undefined> {
-  const items = memoryItems((await engine.listMemories()).rows, [], Date.now());
+  const { rows } = await engine.listMemories();
+  if (rows.length <= 1) return rows[0];
+  const items = memoryItems(rows, [], Date.now());
   const placeHolder = vscode.l10n.t("Choose a memory");
   const chosen = await vscode.window.showQuickPick(
     items.map(({ row, label, description }) => ({ row, label: rowText(label), description: rowText(description) })),

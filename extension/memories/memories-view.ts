@@ -13,6 +13,8 @@ export class MemoriesView {
   readonly #failed: (error: unknown) => void;
   readonly #changed = new vscode.EventEmitter<undefined>();
   readonly #view: vscode.TreeView<MemoryItem>;
+  /** What the rows show; undefined: nothing was listed yet. */
+  #shown: MemoryItem[] | undefined;
 
   /** @param failed is told why the list could not be had */
   constructor(list: () => Promise<MemoryList>, failed: (error: unknown) => void) {
@@ -21,7 +23,7 @@ export class MemoriesView {
     this.#view = vscode.window.createTreeView<MemoryItem>(memoriesViewId, {
       treeDataProvider: {
         onDidChangeTreeData: this.#changed.event,
-        getChildren: (item) => (item === undefined ? this.#items() : []),
+        getChildren: (item) => (item === undefined ? this.#rows() : []),
         getTreeItem: toTreeItem,
       },
     });
@@ -38,21 +40,33 @@ export class MemoriesView {
 
   async show(): Promise<void> {
     await vscode.commands.executeCommand("setContext", shownKey, true);
+    await this.refresh();
     await vscode.commands.executeCommand(`${memoriesViewId}.focus`);
-    this.refresh();
   }
 
   async hide(): Promise<void> {
     await vscode.commands.executeCommand("setContext", shownKey, false);
   }
 
-  refresh(): void {
+  /**
+   * Lists again. The rows are replaced when the new ones are there, and only by others: between the event and its rows the editor
+   * knows no row, and a click or a key then would be about none.
+   */
+  async refresh(): Promise<void> {
+    const items = await this.#items();
+    if (JSON.stringify(items) === JSON.stringify(this.#shown)) return;
+    this.#shown = items;
     this.#changed.fire(undefined);
   }
 
   dispose(): void {
     this.#view.dispose();
     this.#changed.dispose();
+  }
+
+  async #rows(): Promise<MemoryItem[]> {
+    this.#shown ??= await this.#items();
+    return this.#shown;
   }
 
   async #items(): Promise<MemoryItem[]> {

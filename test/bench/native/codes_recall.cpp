@@ -16,6 +16,7 @@
 #include "native/decode/generate.h"
 #include "native/kernels/cuda/plain_summary_codes.h"
 #include "test/bench/native/model_table.h"
+#include "test/bench/native/program.h"
 
 namespace quire {
 namespace {
@@ -136,11 +137,7 @@ int run(int argc, char** argv) {
   Memory memory(g, (context + steps) / kPageTokens + 2, Summary::kMeanSpread);
   Forward forward(weights, ops, pool, {});
   const std::atomic<bool> cancel{false};
-  for (int64_t first = 0; first < context; first += 512) {
-    const auto from = table.tokens.begin() + first;
-    forward.prefill(memory, {from, from + std::min<int64_t>(512, context - first)},
-                    first == 0 ? std::vector<int32_t>{0} : std::vector<int32_t>{}, cancel, nullptr);
-  }
+  read_document(forward, memory, table.tokens, 0, context);
   answering = true;
   GenerateOptions options;
   options.max_tokens = steps;
@@ -157,11 +154,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace quire
 
-int main(int argc, char** argv) {
-  try {
-    return quire::run(argc, argv);
-  } catch (const quire::Error& error) {
-    std::fprintf(stderr, "%s: %s (%s)\n", error.code().c_str(), error.what(), error.where().c_str());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return quire::run_program(quire::run, argc, argv); }

@@ -14,6 +14,7 @@
 #include "native/decode/forward.h"
 #include "test/bench/native/ceilings.h"
 #include "test/bench/native/model_table.h"
+#include "test/bench/native/program.h"
 
 namespace quire {
 namespace {
@@ -97,11 +98,7 @@ struct Bench {
     Forward forward(weights, ops, pool, {});
     forget();
     const double begin = wall_clock();
-    for (int64_t t = 0; t < length; t += 512) {
-      const std::vector<int32_t> chunk(table.tokens.begin() + t, table.tokens.begin() + std::min(length, t + 512));
-      forward.prefill(memory, chunk, t == 0 ? std::vector<int32_t>{0} : std::vector<int32_t>{}, cancel, nullptr,
-                      reading);
-    }
+    read_document(forward, memory, table.tokens, 0, length, reading);
     std::printf("{\"what\":\"prefill\",\"tokens\":%lld,\"mode\":\"%s\",\"seconds\":%.3f,",
                 static_cast<long long>(length), reading == nullptr ? "dense" : "sparse", wall_clock() - begin);
     print_shares();
@@ -176,11 +173,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace quire
 
-int main(int argc, char** argv) {
-  try {
-    return quire::run(argc, argv);
-  } catch (const quire::Error& error) {
-    std::fprintf(stderr, "%s: %s\n", error.where().c_str(), error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return quire::run_program(quire::run, argc, argv); }

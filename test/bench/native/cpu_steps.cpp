@@ -15,6 +15,7 @@
 #include "native/decode/forward.h"
 #include "test/bench/native/ceilings.h"
 #include "test/bench/native/model_table.h"
+#include "test/bench/native/program.h"
 
 namespace quire {
 namespace {
@@ -76,12 +77,8 @@ int run(int argc, char** argv) {
   double first = 0;
   std::vector<float> logits;
   for (const int64_t length : lengths) {
-    for (int64_t end = 0; read < length; read = end) {
-      end = std::min(length, read + 512);
-      const std::vector<int32_t> chunk(table.tokens.begin() + read, table.tokens.begin() + end);
-      forward.prefill(memory, chunk, read == 0 ? std::vector<int32_t>{0} : std::vector<int32_t>{}, cancel, nullptr,
-                      &reading);
-    }
+    read_document(forward, memory, table.tokens, read, length, &reading);
+    read = length;
     std::vector<double> seconds[3];
     double selection = 0, forced = 0;
     int64_t wakes = 0;
@@ -119,11 +116,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace quire
 
-int main(int argc, char** argv) {
-  try {
-    return quire::run(argc, argv);
-  } catch (const quire::Error& error) {
-    std::fprintf(stderr, "%s: %s\n", error.where().c_str(), error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return quire::run_program(quire::run, argc, argv); }

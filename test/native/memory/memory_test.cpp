@@ -5,23 +5,10 @@
 
 #include <cstring>
 
+#include "test/native/memory/small_geometry.h"
+
 namespace quire {
 namespace {
-
-Geometry small_geometry() {
-  Geometry g;
-  g.layers = 2;
-  g.heads = 4;
-  g.kv_heads = 2;
-  g.head_size = 16;
-  g.embedding = 64;
-  g.feed_forward = 64;
-  g.vocabulary = 10;
-  g.context = 100;
-  g.norm_epsilon = 1e-5f;
-  g.rope_base = 10000;
-  return g;
-}
 
 std::vector<int32_t> counts(const Memory& memory) {
   const PageList list = memory.list();

@@ -14,24 +14,10 @@
 #include <random>
 
 #include "native/memory/segment.h"
+#include "test/native/memory/small_geometry.h"
 
 namespace quire {
 namespace {
-
-Geometry small_geometry() {
-  Geometry g;
-  g.layers = 2;
-  g.heads = 4;
-  g.kv_heads = 2;
-  g.head_size = 16;
-  g.embedding = 64;
-  g.feed_forward = 64;
-  g.vocabulary = 1000;
-  g.context = 1000;
-  g.norm_epsilon = 1e-5f;
-  g.rope_base = 10000;
-  return g;
-}
 
 SegmentName named(char digit) { return segment_name(std::string(64, digit)); }
 

@@ -32,11 +32,13 @@ export async function generate(
   let streamed = 0;
   let written = "";
   const repeats = new AbortController();
+  let kept: number | undefined;
   const write = (text: string): void => {
-    if (text === "" || repeats.signal.aborted) return;
+    if (text === "" || kept !== undefined) return;
     to.text(text);
     written += text;
-    if (repeatsFrom(written) !== undefined) repeats.abort();
+    kept = repeatsFrom(written);
+    if (kept !== undefined) repeats.abort();
   };
   const show = (tokens: Int32Array): void => {
     firstTokenMs ??= to.now();
@@ -51,7 +53,6 @@ export async function generate(
   // Tokens are handed over by a queue of their own; those still in it when the result came are taken from the result.
   if (streamed < result.tokens.length) show(result.tokens.subarray(streamed));
   write(decoder.end());
-  const kept = repeats.signal.aborted ? repeatsFrom(written) : undefined;
   if (kept === undefined) {
     const whole = model.tokenizer.decode(result.tokens);
     return { result, written: whole, tokens: result.tokens, stop: result.stop, firstTokenMs };

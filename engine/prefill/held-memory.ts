@@ -39,6 +39,14 @@ export interface ReadOutcome {
   seconds: number;
 }
 
+/** One read under way: what the memory is to hold, and who hears of it and stops it. */
+interface Reading {
+  wanted: readonly WantedDocument[];
+  signal: AbortSignal;
+  onProgress: (progress: ReadProgress) => void;
+  now: () => number;
+}
+
 type Amounts = Pick<ReadOutcome, "reusedTokens" | "restoredTokens" | "prefilledTokens">;
 
 /** How a read may use a memory of an older state of the repository. */
@@ -216,7 +224,7 @@ export class HeldMemory {
     edits?: EditOptions,
   ): Promise<ReadOutcome> {
     await this.#unsettled;
-    return this.#go(await this.#wayTo(wanted, edits), wanted, signal, onProgress, now, edits);
+    return this.#go(await this.#wayTo(wanted, edits), { wanted, signal, onProgress, now }, edits);
   }
 
   /** Encodes in place what changed of the documents; undefined where nothing did, or where they must be read. Throws "cancelled". */
@@ -230,14 +238,7 @@ export class HeldMemory {
     const way = await this.#wayTo(wanted, edits);
     const same = this.commonPrefix(wanted) === wanted.length && this.#held.length === wanted.length;
     if (way.kind === "read" && (way.tokens > 0 || same)) return undefined;
-    return this.#go(
-      way,
-      wanted,
-      signal,
-      () => {},
-      () => performance.now(),
-      edits,
-    );
+    return this.#go(way, { wanted, signal, onProgress: () => {}, now: () => performance.now() }, edits);
   }
 
   /**
@@ -282,6 +283,11 @@ export class HeldMemory {
     return this.#layout.held;
   }
 
+  /** What edits are planned from. */
+  get #state(): EditState {
+    return { held: this.#held, pieces: this.#layout.lengths(), patchedTokens: this.#patchedTokens };
+  }
+
   /** How many of the memory's own documents hold the documents. */
   get #nativeLength(): number {
     return this.#layout.nativeIndex();
@@ -294,8 +300,7 @@ export class HeldMemory {
     const reading = (keep: number, had: number): Way => ({ kind: "read", keep, tokens: tokensOf(wanted.slice(had)) });
     if (edits === undefined) return reading(exact, exact);
     if (same === wanted.length) return reading(same, same);
-    const state = { held: this.#held, pieces: this.#layout.lengths(), patchedTokens: this.#patchedTokens };
-    const ways = [this.#planFrom(state, wanted, edits) ?? reading(same, same)];
+    const ways = [this.#planFrom(this.#state, wanted, edits) ?? reading(same, same)];
     const again = reading(exact, Math.max(exact, (await this.store?.prefix(wanted, exact)) ?? 0));
     const saved = again.tokens > 0 ? await this.store?.recall(wanted) : undefined;
     if (saved !== undefined) {
@@ -319,18 +324,12 @@ export class HeldMemory {
     return needed <= this.capacityPages ? { kind: "edit", edits: planned, tokens: planned.tokens } : undefined;
   }
 
-  async #go(
-    way: Way,
-    wanted: readonly WantedDocument[],
-    signal: AbortSignal,
-    onProgress: (progress: ReadProgress) => void,
-    now: () => number,
-    edits: EditOptions | undefined,
-  ): Promise<ReadOutcome> {
+  async #go(way: Way, reading: Reading, edits: EditOptions | undefined): Promise<ReadOutcome> {
+    const { wanted, signal, now } = reading;
     const begin = now();
     const before = new Map(this.#held.map((document) => [document.path, document]));
     try {
-      const amounts = await this.#take(way, wanted, signal, onProgress, now, edits);
+      const amounts = await this.#take(way, reading, edits);
       this.#layout.adopt(wanted);
       await this.#save(signal);
       const changed = wanted.filter((document) => !isSameDocument(before.get(document.path), document)).length;
@@ -341,34 +340,21 @@ export class HeldMemory {
     }
   }
 
-  async #take(
-    way: Way,
-    wanted: readonly WantedDocument[],
-    signal: AbortSignal,
-    onProgress: (progress: ReadProgress) => void,
-    now: () => number,
-    edits: EditOptions | undefined,
-  ): Promise<Amounts> {
-    if (way.kind === "edit") return this.#edit(way.edits, wanted, signal, onProgress, now);
-    if (way.kind === "read") return this.#readOn(way.keep, wanted, signal, onProgress, now);
-    const restored = await this.#turnTo(way.saved, signal);
+  async #take(way: Way, reading: Reading, edits: EditOptions | undefined): Promise<Amounts> {
+    if (way.kind === "edit") return this.#edit(way.edits, reading);
+    if (way.kind === "read") return this.#readOn(way.keep, reading);
+    const { wanted } = reading;
+    const restored = await this.#turnTo(way.saved, reading.signal);
     // From there it is a matter of this memory alone.
     const same = this.commonPrefix(wanted);
-    const state = { held: this.#held, pieces: this.#layout.lengths(), patchedTokens: this.#patchedTokens };
-    const planned = edits && same < wanted.length ? this.#planFrom(state, wanted, edits) : undefined;
+    const planned = edits && same < wanted.length ? this.#planFrom(this.#state, wanted, edits) : undefined;
     const next: Way = planned ?? { kind: "read", keep: same, tokens: 0 };
-    const { restoredTokens, ...rest } = await this.#take(next, wanted, signal, onProgress, now, undefined);
+    const { restoredTokens, ...rest } = await this.#take(next, reading, undefined);
     return { ...rest, restoredTokens: restoredTokens + restored };
   }
 
   /** Keeps the first `keep` documents and reads the others, as far as they are not in the store. */
-  async #readOn(
-    keep: number,
-    wanted: readonly WantedDocument[],
-    signal: AbortSignal,
-    onProgress: (progress: ReadProgress) => void,
-    now: () => number,
-  ): Promise<Amounts> {
+  async #readOn(keep: number, { wanted, signal, onProgress, now }: Reading): Promise<Amounts> {
     if (keep < wanted.length || keep < this.#held.length) {
       this.#dropTail();
       this.#shorten(keep);
@@ -412,13 +398,7 @@ export class HeldMemory {
     this.#patchedTokens = 0;
   }
 
-  async #edit(
-    { steps, tokens: total }: Edits,
-    wanted: readonly WantedDocument[],
-    signal: AbortSignal,
-    onProgress: (progress: ReadProgress) => void,
-    now: () => number,
-  ): Promise<Amounts> {
+  async #edit({ steps, tokens: total }: Edits, { wanted, signal, onProgress, now }: Reading): Promise<Amounts> {
     const begin = now();
     const first = steps.findIndex(({ kind }) => kind !== "keep");
     let done = 0;

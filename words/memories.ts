@@ -6,7 +6,7 @@
 import { bytesText, counted, durationText, numberText, openly } from "./figures.ts";
 
 /** What is told of a memory. */
-export interface KeptMemory {
+export interface ToldMemory {
   kind: "memory" | "rest";
   workspace: readonly string[];
   model: string;
@@ -21,13 +21,13 @@ export interface KeptMemory {
 }
 
 /** The last names of its folders. */
-export function memoryName({ kind, workspace }: Pick<KeptMemory, "kind" | "workspace">): string {
+export function memoryName({ kind, workspace }: Pick<ToldMemory, "kind" | "workspace">): string {
   if (kind === "rest" || workspace.length === 0) return "Parts of earlier readings";
   return workspace.map((folder) => openly(folder.split(/[\\/]/).filter(Boolean).pop() ?? folder)).join(" + ");
 }
 
 /** "27,012 tokens", "812.0 MB", "used 2 hours ago": what a list shows beside the name. */
-export function memoryFigures(memory: KeptMemory, nowMs: number): string[] {
+export function memoryFigures(memory: ToldMemory, nowMs: number): string[] {
   const { kind, model, tokens, bytes, lastUsedMs } = memory;
   return [
     ...(model === "" ? [] : [openly(model)]),
@@ -38,7 +38,7 @@ export function memoryFigures(memory: KeptMemory, nowMs: number): string[] {
 }
 
 /** Whatever else is so of it, each in a few words. */
-export function memoryMarks({ kind, patchedTokens, states, pinned, bytes, ownBytes }: KeptMemory): string[] {
+export function memoryMarks({ kind, patchedTokens, states, pinned, bytes, ownBytes }: ToldMemory): string[] {
   return [
     ...(pinned ? ["pinned"] : []),
     ...(patchedTokens > 0 ? [`${counted(patchedTokens, "token")} patched after edits`] : []),
@@ -49,7 +49,7 @@ export function memoryMarks({ kind, patchedTokens, states, pinned, bytes, ownByt
 }
 
 /** Everything about it as one sentence, for the ear. */
-export function memorySentence(memory: KeptMemory, nowMs: number): string {
+export function memorySentence(memory: ToldMemory, nowMs: number): string {
   const read = `first read ${agoText(nowMs - memory.firstReadMs)}`;
   return `${[memoryName(memory), ...memoryFigures(memory, nowMs), read, ...memoryMarks(memory)].join(", ")}.`;
 }
@@ -64,14 +64,14 @@ export function agoText(milliseconds: number): string {
 }
 
 /** "2 memories, 1.2 GB of the 10.0 GB that they may take." */
-export function totalText(memories: readonly KeptMemory[], bytes: number, capBytes: number): string {
+export function totalText(memories: readonly ToldMemory[], bytes: number, capBytes: number): string {
   const count = counted(memories.filter(({ kind }) => kind === "memory").length, "memory", "memories");
   const limit = capBytes === 0 ? "; nothing more is kept" : ` of the ${bytesText(capBytes)} that they may take`;
   return `${count}, ${bytesText(bytes)}${limit}.`;
 }
 
 /** What "delete everything" is about to take. */
-export function everythingText(memories: readonly KeptMemory[], bytes: number): string {
+export function everythingText(memories: readonly ToldMemory[], bytes: number): string {
   const count = counted(memories.filter(({ kind }) => kind === "memory").length, "memory", "memories");
   return `${count} (${bytesText(bytes)}) and the token ids of what was read`;
 }
